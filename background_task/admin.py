@@ -1,0 +1,149 @@
+"""The two lists in Django's admin."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.db import DatabaseError, router, transaction
+from django.db.models import Exists, F, OuterRef, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.timesince import timesince
+
+from .fields import ExactText
+from .models import CompletedTask, Task, Worker
+from .settings import app_settings
+from .store import Fleet, task_database
+
+if TYPE_CHECKING:
+    TaskModelAdmin = admin.ModelAdmin[Task]
+    CompletedTaskModelAdmin = admin.ModelAdmin[CompletedTask]
+else:  # Django's class takes no parameters when the program runs
+    TaskModelAdmin = CompletedTaskModelAdmin = admin.ModelAdmin
+
+BATCH_SIZE = 500
+COLUMNS = (
+    "task_name",
+    "task_params",
+    "run_at",
+    "priority",
+    "attempts",
+    "has_error",
+    "locked_by",
+    "locked_by_pid_running",
+    "queue",
+)
+
+
+@admin.action(description="priority += 1")
+def inc_priority(
+    modeladmin: admin.ModelAdmin[Any], request: HttpRequest, queryset: QuerySet[Any]
+) -> None:
+    """Raise the priority, touching no other column of the rows."""
+    _add_to_priority(queryset, 1)
+
+
+@admin.action(description="priority -= 1")
+def dec_priority(
+    modeladmin: admin.ModelAdmin[Any], request: HttpRequest, queryset: QuerySet[Any]
+) -> None:
+    """Lower the priority, touching no other column of the rows."""
+    _add_to_priority(queryset, -1)
+
+
+def _add_to_priority(queryset: QuerySet[Any], step: int) -> None:
+    """Update the selected rows in batches that fit into one statement of any database."""
+    rows: QuerySet[Any] = queryset.model._default_manager.using(router.db_for_write(queryset.model))
+    chosen = list(queryset.order_by("pk").values_list("pk", flat=True))
+    for start in range(0, len(chosen), BATCH_SIZE):
+        batch = chosen[start : start + BATCH_SIZE]
+        rows.filter(pk__in=batch).update(priority=F("priority") + step)
+
+
+class OwnerAliveMixin:
+    """Learns for all rows of a page in one query whether their owner is alive."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return the rows, each with ``owner_is_alive``."""
+        rows: QuerySet[Any] = super().get_queryset(request)  # type: ignore[misc]
+        alive = Worker.objects.filter(Worker.alive(timezone.now()))
+        owner = alive.filter(name=ExactText(OuterRef("locked_by")))
+        annotated: QuerySet[Any] = rows.annotate(owner_is_alive=Exists(owner))
+        return annotated
+
+
+@admin.register(Task)
+class TaskAdmin(OwnerAliveMixin, TaskModelAdmin):
+    """Tasks that wait or run."""
+
+    list_display = COLUMNS
+    list_filter = ("task_name", "queue")
+    search_fields = ("task_name", "task_params")
+    actions = (inc_priority, dec_priority)
+    readonly_fields = ("uid", "enqueued_at", "started_at")
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Let the form remember what it showed, beside each input.
+
+        What was changed is then what the person changed. Compared with the row as it is when the
+        form comes back, an owner that was empty when the form was opened would count as a change,
+        and saving the priority would take the row from the worker that claimed it meanwhile.
+        """
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None:
+            field.show_hidden_initial = True
+        return field
+
+    def save_model(self, request: HttpRequest, obj: Task, form: Any, change: bool) -> None:
+        """Write only what was changed in the form: a worker may have claimed the row meanwhile."""
+        if not change:
+            super().save_model(request, obj, form, change)
+            return
+        using = router.db_for_write(Task, instance=obj)
+        columns = {field.name for field in obj._meta.concrete_fields}
+        changed = [name for name in form.changed_data if name in columns]
+        try:
+            with transaction.atomic(using=using):
+                obj.save(using=using, update_fields=changed)
+        except DatabaseError:
+            if Task.objects.using(using).filter(pk=obj.pk).exists():
+                raise
+            text = f"{obj} was finished or deleted meanwhile; nothing was changed."
+            self.message_user(request, text, messages.WARNING)
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the list, under a warning when tasks wait and nobody is there to run them."""
+        if request.method == "GET":
+            warning = no_worker_warning()
+            if warning:
+                messages.warning(request, warning)
+        return super().changelist_view(request, extra_context)
+
+
+@admin.register(CompletedTask)
+class CompletedTaskAdmin(OwnerAliveMixin, CompletedTaskModelAdmin):
+    """Tasks that are done, or failed for good."""
+
+    list_display = (*COLUMNS, "failed_at")
+    list_filter = ("task_name", "queue", ("failed_at", admin.EmptyFieldListFilter))
+    search_fields = ("task_name", "task_params")
+    readonly_fields = ("uid", "enqueued_at", "started_at")
+
+
+def no_worker_warning() -> str | None:
+    """Return a warning if tasks have been due for longer than a lease and no worker is alive."""
+    fleet = Fleet(task_database())
+    now = timezone.now()
+    overdue = now - timedelta(seconds=app_settings.BACKGROUND_TASK_LEASE_SECONDS)
+    waiting = Task.objects.using(fleet.using).filter(
+        run_at__lt=overdue, locked_by__isnull=True, failed_at__isnull=True
+    )
+    if not waiting.exists() or fleet.is_anyone_alive():
+        return None
+    seen = fleet.last_seen()
+    since = "has ever been seen" if seen is None else f"has been seen for {timesince(seen, now)}"
+    return f"Tasks are waiting, but no worker {since}. Start one: python manage.py process_tasks"

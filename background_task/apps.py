@@ -1,0 +1,19 @@
+"""Django's entry point into the app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+from . import __version__
+
+
+class BackgroundTasksAppConfig(AppConfig):
+    """Pins the primary key type, so that no project's default can invent a migration."""
+
+    name = "background_task"
+    verbose_name = f"Background Tasks ({__version__})"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Connect what must listen from the start: signals and system checks."""
+        from . import checks, signals  # noqa: F401

@@ -1,0 +1,49 @@
+"""Names that must be unique: of rows, and of workers."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+import uuid
+
+#: The width of the ``locked_by`` column.
+MAX_OWNER_CHARS = 64
+
+
+def new_uid() -> uuid.UUID:
+    """Return a time-ordered UUID (version 7 of RFC 9562): 48 bits of milliseconds, then chance."""
+    value = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
+    value = value & ~(0xF << 76) | 0x7 << 76  # version
+    value = value & ~(0x3 << 62) | 0x2 << 62  # variant
+    return uuid.UUID(int=value)
+
+
+def new_worker_name() -> str:
+    """Return ``host:pid:token``, at most 64 characters, different at each call.
+
+    The token is what makes it unique: two containers may well share host name and pid.
+    """
+    tail = f":{os.getpid()}:{secrets.token_hex(8)}"
+    return _ascii(socket.gethostname())[: MAX_OWNER_CHARS - len(tail)] + tail
+
+
+def is_pid_running(pid: int) -> bool:
+    """Tell whether a process of this number runs on this machine.
+
+    On Windows there is no harmless way to ask (signal 0 would send Ctrl-C), so it is False.
+    """
+    if os.name == "nt" or pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except PermissionError:  # it runs, as another user
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "replace").decode("ascii")

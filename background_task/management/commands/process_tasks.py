@@ -1,0 +1,349 @@
+"""``manage.py process_tasks``: the worker."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import math
+import os
+import sys
+import threading
+from argparse import ArgumentParser
+from contextlib import ExitStack
+from datetime import timedelta
+from functools import partial
+from typing import Any, ClassVar
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import Error, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils import autoreload
+
+from ... import __version__, telemetry
+from ...models import CompletedTask, Task
+from ...option import check_queue
+from ...settings import app_settings
+from ...store import get_store
+from ...tasks import Tasks, autodiscover, tasks
+from ...utils import SignalManager
+from ...worker import Control, Loop, Options, Summary
+from ...worker.loop import is_in_memory
+from ...worker.outage import remedy_for
+from ..console import LOGGER_NAME, Console, LogWriter
+
+logger = logging.getLogger(__name__)
+
+#: Event -> level, and message; fields of the event fill it.
+MESSAGES = {
+    "idle": (logging.DEBUG, "waiting for tasks"),
+    "outage": (logging.WARNING, "The database cannot be used (%(kind)s: %(text)s); %(remedy)s"),
+    "reconnect": (logging.WARNING, "The database is back after %(seconds).1f s"),
+    "stopping": (
+        logging.INFO,
+        (
+            "Stopping (%(reason)s): %(running)s may run for another %(seconds).0f s; "
+            "a second signal stops it at once"
+        ),
+    ),
+    "unknown": (
+        logging.WARNING,
+        (
+            "Due tasks name functions that this worker does not have: %(names)s; "
+            "they stay for a worker that has them"
+        ),
+    ),
+    "adopt": (logging.WARNING, "Found claims whose confirmation was lost: %(claims)s"),
+    "evicted": (
+        logging.WARNING,
+        (
+            "Other workers took %(worker)s for dead (was this process stopped, or cut off from the "
+            "database?); going on as %(name)s"
+        ),
+    ),
+}
+
+
+def _configure_log_std() -> None:
+    """Send what is printed to the log: stdout as INFO, stderr as ERROR."""
+    sys.stdout = LogWriter(sys.stdout, level=logging.INFO, logger=logger)
+    sys.stderr = LogWriter(sys.stderr, level=logging.ERROR, logger=logger)
+
+
+class Command(BaseCommand):
+    """Runs due tasks until it is told to stop."""
+
+    help = "Run tasks that are scheduled to run on the queue"
+
+    OPTIONS: ClassVar = (
+        (
+            ("--duration",),
+            {
+                "dest": "duration",
+                "type": int,
+                "default": 0,
+                "help": "stop after this many seconds; 0 or less: run for ever (default 0)",
+            },
+        ),
+        (
+            ("--sleep",),
+            {
+                "dest": "sleep",
+                "type": float,
+                "default": 5.0,
+                "help": "seconds between looks at an idle queue (default 5)",
+            },
+        ),
+        (
+            ("--queue",),
+            {"dest": "queue", "help": "run only tasks of this queue (default: all queues)"},
+        ),
+        (
+            ("--threads",),
+            {
+                "dest": "threads",
+                "type": int,
+                "help": "run so many tasks at the same time (default: one after another, "
+                "or BACKGROUND_TASK_ASYNC_THREADS with BACKGROUND_TASK_RUN_ASYNC)",
+            },
+        ),
+        (
+            ("--log-std",),
+            {
+                "dest": "log_std",
+                "action": "store_true",
+                "help": "send what tasks print to the log",
+            },
+        ),
+        (
+            ("--dev",),
+            {
+                "dest": "dev",
+                "action": "store_true",
+                "help": "start again when the code changes; for development",
+            },
+        ),
+    )
+
+    _tasks: Tasks = tasks
+    sig_manager: SignalManager | None = None
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the options."""
+        for flags, settings in self.OPTIONS:
+            parser.add_argument(*flags, **settings)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run, with autoreload if asked."""
+        if options.get("dev"):
+            autoreload.run_with_reloader(self.run, *args, **options)
+            return
+        self.run(*args, **options)
+        if getattr(self, "_called_from_command_line", False):
+            _end_process()
+
+    def run(self, *args: Any, **options: Any) -> None:
+        """Work until told to stop, or until the duration is over."""
+        if options.get("dev"):
+            autoreload.raise_last_exception()
+        chosen = self._checked(options)
+        verbosity = int(options.get("verbosity", 1))
+        with ExitStack() as stack:
+            if options.get("log_std"):
+                stack.callback(_restore_std, sys.stdout, sys.stderr)
+                _configure_log_std()
+            modules = autodiscover()
+            control = Control()
+            stack.callback(control.polling.close)
+            self.sig_manager = SignalManager(control)
+            stack.callback(self.sig_manager.restore)
+            loop = Loop(self._tasks._tasks, store=get_store(), control=control, options=chosen)
+            if getattr(self, "_called_from_command_line", False) and not options.get("dev"):
+                control.end_process = partial(_give_up, loop)
+            self._show(verbosity=verbosity, stack=stack)
+            stack.enter_context(telemetry.subscribed(_log))
+            if options.get("dev"):
+                atexit.register(loop.abandon)
+                stack.callback(atexit.unregister, loop.abandon)
+            self._say_what_was_found(loop, chosen, modules)
+            _say_what_was_done(loop.run(), control)
+
+    def _checked(self, options: dict[str, Any]) -> Options:
+        """Return the worker's options; refuse those that cannot work."""
+        sleep = options.get("sleep", 5.0)
+        if not math.isfinite(sleep) or sleep < 0:
+            raise CommandError(f"--sleep {sleep} is not a pause; use 0 or more seconds")
+        threads = options.get("threads")
+        if threads is not None and threads < 1:
+            raise CommandError(f"--threads {threads} would run nothing; use 1 or more")
+        duration = options.get("duration", 0)
+        if not math.isfinite(duration):
+            raise CommandError(f"--duration {duration} is not a time; use seconds, 0 for ever")
+        if threads is None and app_settings.BACKGROUND_TASK_RUN_ASYNC:
+            threads = app_settings.BACKGROUND_TASK_ASYNC_THREADS
+        try:
+            queue = check_queue(options.get("queue"))
+        except ValueError as error:
+            raise CommandError(f"--queue: {error}") from None
+        return Options(
+            queues=(queue,) if queue else (),
+            sleep=sleep,
+            duration=duration,
+            threads=threads,
+            lease=timedelta(seconds=app_settings.BACKGROUND_TASK_LEASE_SECONDS),
+            shutdown=app_settings.BACKGROUND_TASK_SHUTDOWN_SECONDS,
+        )
+
+    def _show(self, *, verbosity: int, stack: ExitStack) -> None:
+        """Show the log on the command's output where the project itself shows it nowhere."""
+        if logging.getLogger(LOGGER_NAME).hasHandlers():
+            return
+        is_terminal = verbosity == 1 and self.stdout.isatty()
+        console = Console(self.stdout, has_progress=is_terminal, verbosity=verbosity)
+        console.install()
+        stack.callback(console.remove)
+        if is_terminal:
+            stack.enter_context(telemetry.subscribed(console.on_event))
+
+    def _say_what_was_found(self, loop: Loop, options: Options, modules: list[str]) -> None:
+        database = connections[loop.store.using]
+        logger.info(
+            "background_task %s: worker %s on %s database %r (%s)",
+            __version__,
+            loop.identity.name,
+            _kind_of(database),
+            _place_of(database),
+            loop.store.using,
+            extra={"event": "worker_start"},
+        )
+        logger.info(
+            "%s; %s; %d task functions in %s",
+            f"queue {', '.join(map(repr, options.queues))}" if options.queues else "all queues",
+            f"{loop.executor.slots} threads" if options.threads else "one task after another",
+            len(loop.registry),
+            ", ".join(modules) or "no tasks.py of any installed app",
+        )
+        if not loop.registry:
+            logger.warning(
+                "No task function was found: decorate one with @background in the tasks.py of an "
+                "app that is in INSTALLED_APPS"
+            )
+        if options.threads and loop.is_private:
+            logger.warning("Inside a transaction other threads see no tasks: running without them")
+        for queue in options.queues:
+            _warn_if_never_used(queue, self._tasks)
+
+
+def _kind_of(database: BaseDatabaseWrapper) -> str:
+    try:
+        return database.display_name
+    except Error:  # telling MariaDB from MySQL needs a server that answers
+        return database.vendor
+
+
+def _place_of(database: BaseDatabaseWrapper) -> str:
+    """Return the database's name; of a file where it is, because a relative path says nothing."""
+    name = str(database.settings_dict["NAME"])
+    is_file = database.vendor == "sqlite" and not is_in_memory(database.alias)
+    return os.path.abspath(name) if is_file else name
+
+
+def _warn_if_never_used(queue: str, tasks: Tasks) -> None:
+    """A misspelt queue would otherwise idle without a word."""
+    declared = {proxy.queue for proxy in tasks._tasks.values()}
+    try:
+        is_used = queue in declared or any(
+            model.objects.using(get_store().using).filter(queue=queue).exists()
+            for model in (Task, CompletedTask)
+        )
+    except Error:  # the loop will say what is wrong with the database
+        return
+    if not is_used:
+        known = ", ".join(sorted(repr(name) for name in declared if name is not None))
+        logger.warning(
+            "Nobody has ever used the queue %r: no task is or was in it and no function names it "
+            "(functions name: %s)",
+            queue,
+            known or "no queue",
+        )
+
+
+def _say_what_was_done(summary: Summary, control: Control) -> None:
+    counts = (
+        (summary.succeeded, "done"),
+        (summary.retried, "rescheduled"),
+        (summary.failed, "failed"),
+        (summary.released, "released"),
+        (summary.recovered, "recovered from dead workers"),
+        (summary.late, "dropped because others had taken over"),
+    )
+    logger.info(
+        "Stopped (%s) after %.1f s: %s",
+        control.reason,
+        summary.seconds,
+        ", ".join(f"{count} {what}" for count, what in counts if count) or "no task was run",
+        extra={"event": "worker_stop"},
+    )
+
+
+def _log(name: str, fields: dict[str, Any]) -> None:
+    """Log what concerns the worker rather than one task."""
+    if name not in MESSAGES:
+        return
+    level, message = MESSAGES[name]
+    words: dict[str, Any] = dict(fields)
+    if name == "outage":
+        words["kind"] = type(fields["exception"]).__name__
+        words["text"] = next(iter(str(fields["exception"]).strip().splitlines()), "")
+        words["remedy"] = fields["hint"] or remedy_for(fields["exception"])
+    for key in ("running", "names", "claims"):
+        if key in fields:
+            words[key] = ", ".join(map(str, fields[key]))
+    logger.log(level, message, words, extra={"event": name})
+
+
+def _restore_std(stdout: Any, stderr: Any) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    sys.stdout, sys.stderr = stdout, stderr
+
+
+def _give_up(loop: Loop) -> None:
+    """Called by the watchdog when the worker cannot leave: end the process as it is.
+
+    Its rows are handed back on a connection of its own, unless what holds the worker up holds up
+    that, too; then others recover them.
+    """
+    helper = threading.Thread(target=loop.abandon, daemon=True)
+    helper.start()
+    helper.join(timeout=2)
+    logger.error(
+        "The worker cannot leave (a task ignores interruption, or the database holds it up); "
+        "ending the process"
+    )
+    logging.shutdown()
+    os._exit(1)
+
+
+def _end_process() -> None:
+    """End the process although a task left threads behind that would keep it alive."""
+    left = [
+        thread
+        for thread in threading.enumerate()
+        if thread is not threading.main_thread() and _keeps_alive(thread)
+    ]
+    if not left:
+        return
+    names = ", ".join(thread.name for thread in left if not thread.daemon)
+    if names:  # the worker's own threads have been spoken of when their rows were released
+        logger.warning("Ending although threads of tasks are still running: %s", names)
+    atexit._run_exitfuncs()
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and not stream.closed:
+            stream.flush()
+    os._exit(0)
+
+
+def _keeps_alive(thread: threading.Thread) -> bool:
+    """Tell whether a thread would outlive the command, or crash in the middle of Python's end."""
+    return not thread.daemon or thread.name.startswith("background_task ")

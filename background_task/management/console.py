@@ -1,0 +1,199 @@
+"""What ``process_tasks`` shows a person."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+import threading
+from contextlib import suppress
+from typing import Any, TextIO
+
+from ..worker import Summary
+
+LOGGER_NAME = "background_task"
+LEVELS = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG, 3: logging.DEBUG}
+
+
+class Console(logging.Handler):
+    """Writes the library's log records to the command's output, above a line of progress.
+
+    Only used where the project has configured no logging for ``background_task``: otherwise its
+    own handlers show the records.
+
+    Args:
+        stream: The command's output.
+        has_progress: Whether there is a line of progress.
+        verbosity: Django's ``--verbosity``.
+    """
+
+    def __init__(self, stream: Any, *, has_progress: bool, verbosity: int) -> None:
+        super().__init__(LEVELS.get(verbosity, logging.INFO))
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+        self.stream = stream
+        self.summary = Summary() if has_progress else None
+        self.running: dict[int, str] = {}
+        self._shown = ""
+        self._logger = logging.getLogger(LOGGER_NAME)
+        self._former_level = self._logger.level
+
+    def install(self) -> None:
+        """Begin to show records."""
+        self._logger.addHandler(self)
+        if self._logger.getEffectiveLevel() > self.level:
+            self._logger.setLevel(self.level)
+
+    def remove(self) -> None:
+        """Stop showing records; leave the screen tidy."""
+        with self._own_lock():
+            self._write(self._erased())
+        self._logger.removeHandler(self)
+        self._logger.setLevel(self._former_level)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record, and the line of progress again below it."""
+        try:
+            text = self.format(record)
+        except Exception as error:  # noqa: BLE001 - hostile exceptions raise at whoever shows them
+            text = (
+                f"{record.levelname} {record.msg} (which cannot be shown: {type(error).__name__})"
+            )
+        line = f"{self._erased()}{text}\n"
+        self._write(line)
+        self._write(self._progress())
+
+    def on_event(self, name: str, fields: dict[str, Any]) -> None:
+        """Follow what runs, as a subscriber of the telemetry."""
+        claim = fields.get("claim")
+        if claim is None or self.summary is None:
+            return
+        self.summary.count(name, fields)  # its own: the worker's may count this event only later
+        with self._own_lock():
+            if name == "start":
+                self.running[claim.task_id] = str(claim)
+            elif name in ("success", "retry", "failure", "release", "late"):
+                self.running.pop(claim.task_id, None)
+            self._write(self._erased() + self._progress())
+
+    def _own_lock(self) -> threading.RLock:
+        assert self.lock is not None  # logging.Handler makes it
+        return self.lock
+
+    def _erased(self) -> str:
+        erased = "\r" + " " * len(self._shown) + "\r" if self._shown else ""
+        self._shown = ""
+        return erased
+
+    def _progress(self) -> str:
+        """Return the line, none while a task runs: what that prints would be glued to it."""
+        if self.summary is None or self.running:
+            return ""
+        counts = self.summary
+        self._shown = (
+            f"waiting | {counts.succeeded} done, {counts.retried} rescheduled, "
+            f"{counts.failed} failed"
+        )
+        return self._shown
+
+    def _write(self, text: str) -> None:
+        """Write; a task may have closed the stream, and stderr is then better than silence."""
+        if not text:
+            return
+        try:
+            self._put(text)
+        except UnicodeError:  # a ValueError, but the stream is in order
+            encoding = getattr(self.stream, "encoding", None) or "ascii"
+            self._put(text.encode(encoding, "backslashreplace").decode(encoding))
+        except (OSError, ValueError):
+            self.stream = _Plain(sys.stderr)
+            with suppress(OSError, ValueError):
+                self._put(text)
+
+    def _put(self, text: str) -> None:
+        self.stream.write(text, ending="")
+        self.stream.flush()
+
+
+class _Plain:
+    """A stream with the one extra argument that Django's ``OutputWrapper`` takes."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str, *, ending: str = "") -> None:
+        self._stream.write(text + ending)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
+class LogWriter:
+    """Stands in for ``sys.stdout`` or ``sys.stderr`` and logs each line that is written.
+
+    Args:
+        stream: The stream it replaces, asked for whatever a log does not have.
+        level: The level of the records.
+        logger: Where they go.
+    """
+
+    def __init__(self, stream: TextIO, *, level: int, logger: logging.Logger) -> None:
+        self._stream = stream
+        self._level = level
+        self._logger = logger
+        self._local = threading.local()
+
+    encoding = "utf-8"
+    errors = "backslashreplace"
+
+    def write(self, text: str) -> int:
+        """Log the complete lines; keep the rest of the last one until it is complete."""
+        if getattr(self._local, "is_logging", False):  # a handler that prints
+            return self._stream.write(text)
+        *lines, rest = (getattr(self._local, "rest", "") + text).split("\n")
+        self._local.rest = rest
+        self._log(lines)
+        return len(text)
+
+    def writelines(self, lines: list[str]) -> None:
+        """Write several texts."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Log an incomplete line."""
+        rest, self._local.rest = getattr(self._local, "rest", ""), ""
+        self._log([rest])
+
+    def isatty(self) -> bool:
+        """A log is no terminal."""
+        return False
+
+    def fileno(self) -> int:
+        """A log has no file descriptor.
+
+        Raises:
+            io.UnsupportedOperation: Always.
+        """
+        raise io.UnsupportedOperation("a stream that writes to the log has no file descriptor")
+
+    def writable(self) -> bool:
+        """It takes text."""
+        return True
+
+    @property
+    def closed(self) -> bool:
+        """It is open as long as the process runs."""
+        return False
+
+    def close(self) -> None:
+        """Log an incomplete line; a log is not closed by a print()."""
+        self.flush()
+
+    def _log(self, lines: list[str]) -> None:
+        self._local.is_logging = True
+        try:
+            for line in lines:
+                if line.strip():
+                    self._logger.log(self._level, line.rstrip())
+        finally:
+            self._local.is_logging = False

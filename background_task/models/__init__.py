@@ -1,0 +1,65 @@
+"""The tables: live tasks, the archive of finished ones, and the workers."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.utils import timezone
+
+from .. import telemetry
+from ..exceptions import InvalidTaskError
+from ..schedule import as_local
+from ..settings import app_settings
+from ..signals import task_failed, task_rescheduled
+from .completed import CompletedTask, CompletedTaskQuerySet
+from .queryset import TaskManager, TaskQuerySet
+from .record import TaskRecord
+from .task import Task
+from .turn import TURNS, Turn
+from .worker import Worker
+
+__all__ = [
+    "TURNS",
+    "CompletedTask",
+    "CompletedTaskQuerySet",
+    "InvalidTaskError",
+    "Task",
+    "TaskManager",
+    "TaskQuerySet",
+    "TaskRecord",
+    "Turn",
+    "Worker",
+    "app_settings",
+    "task_failed",
+    "task_rescheduled",
+]
+
+logger = logging.getLogger(__name__)
+
+
+@telemetry.subscribe
+def _log_rescheduling(name: str, fields: dict[str, Any]) -> None:
+    """Write the warnings that have always come from this module's logger, and of lost attempts."""
+    if name not in ("retry", "failure"):
+        return
+    claim = fields["claim"]  # or the task itself, from ``Task.reschedule``
+    attempt = claim.attempts if isinstance(claim, Task) else claim.attempt
+    extra = {
+        "event": name,
+        "task_id": claim.pk if isinstance(claim, Task) else claim.task_id,
+        "task_uid": str(claim.uid),
+        "task_name": claim.task_name,
+        "queue": claim.queue,
+        "attempt": attempt,
+        "seconds": None,
+    }
+    if fields["lost"]:
+        text = "Attempt %d of %s was lost: its worker %s is gone"
+        logger.warning(text, attempt, claim, claim.owner, extra=extra)
+    elif name == "retry":
+        run_at = as_local(timezone.now()) + fields["delay"]
+        text = "Rescheduling task %s for %s later at %s"
+        logger.warning(text, claim, fields["delay"], run_at, extra=extra)
+    if name == "failure":
+        logger.warning("Marking task %s as failed", claim, extra=extra)

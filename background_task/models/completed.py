@@ -1,0 +1,57 @@
+"""The archive."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import ClassVar
+
+from django.contrib.contenttypes.models import ContentType
+from django.db import models
+from django.utils import timezone
+
+from .queryset import creator_lookup
+from .record import TaskRecord
+
+
+class CompletedTaskQuerySet(models.QuerySet["CompletedTask"]):
+    """What one asks of finished tasks."""
+
+    def created_by(self, creator: models.Model) -> CompletedTaskQuerySet:
+        """Return the tasks scheduled with ``creator=creator``."""
+        return self.filter(**creator_lookup(creator, using=self.db))
+
+    def failed(self, within: timedelta | None = None) -> CompletedTaskQuerySet:
+        """Return the tasks that failed, if given within the last ``within``."""
+        failed = self.filter(failed_at__isnull=False)
+        return failed.filter(failed_at__gt=timezone.now() - within) if within else failed
+
+    def succeeded(self, within: timedelta | None = None) -> CompletedTaskQuerySet:
+        """Return the tasks that succeeded, if given within the last ``within``."""
+        succeeded = self.filter(failed_at__isnull=True)
+        return succeeded.filter(run_at__gt=timezone.now() - within) if within else succeeded
+
+
+class CompletedTask(TaskRecord):
+    """A finished task: done, or failed for good. ``run_at`` is when it was finished."""
+
+    task_name = models.CharField(max_length=190, db_index=True)
+    task_hash = models.CharField(max_length=40, db_index=True)
+    run_at = models.DateTimeField(db_index=True)
+    failed_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    creator_content_type = models.ForeignKey(
+        ContentType,
+        null=True,
+        blank=True,
+        related_name="completed_background_task",
+        on_delete=models.CASCADE,
+    )
+
+    objects = CompletedTaskQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(name="bgtask_completed_uid", fields=["uid"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.verbose_name or self.task_name} - {self.run_at}"

@@ -1,0 +1,206 @@
+"""The table of live tasks."""
+
+from __future__ import annotations
+
+import traceback as tracebacks
+from datetime import datetime
+from types import TracebackType
+from typing import Any, ClassVar, cast
+
+from django.contrib.contenttypes.models import ContentType
+from django.core.checks import CheckMessage
+from django.db import models, router
+from django.db.models import Q
+from django.utils import timezone
+
+from .. import payload, recurrence, telemetry
+from ..backoff import delay_after
+from ..exceptions import InvalidTaskError
+from ..fields import ClaimNumberField
+from ..identity import new_uid
+from ..settings import app_settings
+from ..signals import task_failed, task_rescheduled
+from .completed import CompletedTask
+from .queryset import TaskManager, TaskQuerySet
+from .record import TaskRecord
+
+
+class Task(TaskRecord):
+    """A task that is waiting or running. It leaves this table when it is finished."""
+
+    creator_content_type = models.ForeignKey(
+        ContentType,
+        null=True,
+        blank=True,
+        related_name="background_task",
+        on_delete=models.CASCADE,
+    )
+    claim_number = ClaimNumberField(null=True, editable=False)
+    unique_key = models.CharField(max_length=190, null=True, editable=False)
+
+    #: Whether this very copy came from claiming the row. Any copy shows who owns the row, but
+    #: that is no proof that whoever holds the copy is the owner.
+    is_claimed_here = False
+
+    objects = TaskManager()
+
+    class Meta:
+        db_table = "background_task"
+        indexes: ClassVar = [
+            models.Index(
+                name="bgtask_claim",
+                fields=["priority", "run_at", "id"],
+                condition=Q(locked_by__isnull=True, failed_at__isnull=True),
+            ),
+            models.Index(
+                name="bgtask_claim_queue",
+                fields=["queue", "priority", "run_at", "id"],
+                condition=Q(locked_by__isnull=True, failed_at__isnull=True),
+            ),
+            models.Index(
+                name="bgtask_owner",
+                fields=["locked_by"],
+                condition=Q(locked_by__isnull=False),
+            ),
+            models.Index(name="bgtask_hash", fields=["task_hash"]),
+        ]
+        constraints: ClassVar = [
+            models.UniqueConstraint(name="bgtask_uid", fields=["uid"]),
+            models.UniqueConstraint(name="bgtask_unique_key", fields=["unique_key"]),
+        ]
+
+    @classmethod
+    def check(cls, **kwargs: Any) -> list[CheckMessage]:
+        """Check the model; MySQL builds the indexes without their conditions, as is intended."""
+        return [message for message in super().check(**kwargs) if message.id != "models.W037"]
+
+    def __str__(self) -> str:
+        return self.verbose_name or self.task_name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save; an emptied ``locked_by`` means that nobody owns the row."""
+        if self.locked_by == "":
+            self.locked_by = None
+        key = cast("int | None", self.pk)
+        if key is None and self._state.db is not None:
+            self._become_a_copy()
+        if key is None or self._state.adding:
+            self.uid = self.uid or new_uid()
+            self.enqueued_at = self.enqueued_at or timezone.now()
+        super().save(*args, **kwargs)
+
+    def _become_a_copy(self) -> None:
+        """Forget what belongs to the row this instance was read from: it becomes another task."""
+        self.uid = self.claim_number = self.unique_key = None
+        self.enqueued_at = self.started_at = None
+        self.is_claimed_here = False
+
+    def params(self) -> tuple[list[Any], dict[str, Any]]:
+        """Return the ``(args, kwargs)`` of the call."""
+        return payload.decode(self.task_params)
+
+    def lock(self, locked_by: str) -> Task | None:
+        """Take the row for ``locked_by`` if it is free; decided by the database.
+
+        Args:
+            locked_by: Any name of at most 64 characters.
+
+        Returns:
+            The row as it is now, or None when somebody else has it.
+        """
+        now = timezone.now()
+        rows = TaskQuerySet(Task, using=router.db_for_write(Task, instance=self))
+        if rows.unlocked(now).filter(pk=self.pk).mark_claimed(locked_by, now=now):
+            locked = rows.get(pk=self.pk)
+            locked.is_claimed_here = True
+            return locked
+        return None
+
+    def increment_attempts(self) -> None:
+        """Count one more attempt."""
+        self.attempts += 1
+        self.save(update_fields=["attempts"])
+
+    def has_reached_max_attempts(self) -> bool:
+        """Tell whether no attempt is left."""
+        return self.attempts >= app_settings.MAX_ATTEMPTS
+
+    def is_repeating_task(self) -> bool:
+        """Tell whether a success schedules another run."""
+        return self.repeat > self.NEVER
+
+    def reschedule(
+        self, type: type[BaseException], err: BaseException, traceback: TracebackType | None
+    ) -> None:
+        """Record a failed attempt: schedule the next one, or archive the task as failed.
+
+        Kept for code that drives tasks itself; the worker's own road is ``Store.finish``.
+        """
+        self.last_error = self._extract_error(type, err, traceback)
+        self.increment_attempts()
+        if self.has_reached_max_attempts() or isinstance(err, InvalidTaskError):
+            self.failed_at = timezone.now()
+            telemetry.event("failure", claim=self, lost=False)
+            completed = self.create_completed_task()
+            task_failed.send(sender=self.__class__, task_id=self.pk, completed_task=completed)
+            self.delete()
+            return
+        delay = delay_after(self.attempts)
+        self.run_at = timezone.now() + delay
+        telemetry.event("retry", claim=self, delay=delay, lost=False)
+        task_rescheduled.send(sender=self.__class__, task=self)
+        self.locked_by = self.locked_at = None
+        self.save(update_fields=["run_at", "last_error", "locked_by", "locked_at"])
+
+    def archived(self, *, now: datetime) -> CompletedTask:
+        """Return the unsaved archive row of this task, completed ``now``."""
+        values = {
+            field.attname: getattr(self, field.attname)
+            for field in TaskRecord._meta.local_fields
+            if field.name != "run_at"
+        }
+        values["uid"] = self.uid or new_uid()
+        return CompletedTask(run_at=now, **values)
+
+    def create_completed_task(self) -> CompletedTask:
+        """Save and return the archive row of this task."""
+        completed = self.archived(now=timezone.now())
+        completed.save(using=router.db_for_write(CompletedTask, instance=self))
+        return completed
+
+    def repetition(self, *, now: datetime) -> Task | None:
+        """Return the unsaved next run of a repeating task, or None at the end of the chain.
+
+        Arguments and hash are copied as they are: encoding them again could change the order of
+        keys, and with it the hash.
+        """
+        run_at = recurrence.next_run_at(
+            self.run_at, repeat=self.repeat, repeat_until=self.repeat_until, now=now
+        )
+        if run_at is None:
+            return None
+        return Task(
+            task_name=self.task_name,
+            task_params=self.task_params,
+            task_hash=self.task_hash,
+            priority=self.priority,
+            run_at=run_at,
+            queue=self.queue,
+            verbose_name=self.verbose_name,
+            creator_content_type_id=self.creator_content_type_id,
+            creator_object_id=self.creator_object_id,
+            repeat=self.repeat,
+            repeat_until=self.repeat_until,
+        )
+
+    def create_repetition(self) -> Task | None:
+        """Save and return the next run of a repeating task, if there is one."""
+        following = self.repetition(now=timezone.now())
+        if following is not None:
+            following.save(using=router.db_for_write(Task, instance=self))
+        return following
+
+    def _extract_error(
+        self, type: type[BaseException], err: BaseException, tb: TracebackType | None
+    ) -> str:
+        return payload.storable("".join(tracebacks.format_exception(type, err, tb)))

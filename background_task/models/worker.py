@@ -1,0 +1,30 @@
+"""The table of workers that have been seen."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import models
+from django.db.models import Q
+
+
+class Worker(models.Model):
+    """A worker process that has been seen: alive until ``expires_at``, unless it has stopped."""
+
+    name = models.CharField(max_length=64, unique=True)
+    host = models.CharField(max_length=255)
+    pid = models.BigIntegerField()
+    queues = models.TextField(blank=True)
+    capacity = models.IntegerField(default=1)
+    started_at = models.DateTimeField()
+    heartbeat_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    stopped_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def alive(cls, now: datetime) -> Q:
+        """Return the condition that a worker may still write to its rows."""
+        return Q(stopped_at__isnull=True, expires_at__gte=now)

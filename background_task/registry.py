@@ -1,0 +1,39 @@
+"""Which functions this process can run, by the name that is stored in the rows."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeAlias
+
+from django.apps import apps
+from django.utils.module_loading import module_has_submodule
+
+
+class Registered(Protocol):
+    """What the worker needs to know of a decorated function."""
+
+    @property
+    def task_function(self) -> Callable[..., Any]:
+        """The undecorated function."""
+        ...
+
+
+Registry: TypeAlias = Mapping[str, Registered]
+
+
+def import_task_modules() -> list[str]:
+    """Import the ``tasks`` module of every installed app and return the names of those found.
+
+    An app without such a module is fine. An error inside one is not: it is raised, because its
+    tasks would otherwise silently never run.
+    """
+    found = []
+    for config in apps.get_app_configs():
+        if config.module is None or config.label == "background_task":
+            continue
+        if module_has_submodule(config.module, "tasks"):
+            name = f"{config.module.__name__}.tasks"
+            importlib.import_module(name)
+            found.append(name)
+    return found

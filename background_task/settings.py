@@ -1,0 +1,169 @@
+"""Settings, read from Django's at the moment of use, so that ``override_settings`` works.
+
+Every setting is called ``BACKGROUND_TASK_<NAME>``. Those that django-background-tasks knew under
+a shorter name (``MAX_ATTEMPTS``, ``MAX_RUN_TIME``) are still read under it; the prefixed one wins.
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+PREFIX = "BACKGROUND_TASK_"
+#: A day: whoever waits longer for the tasks of a dead worker does not want a lease.
+LONGEST_LEASE = 86_400
+
+
+def cpu_count() -> int:
+    """Return the number of processors, 1 where it cannot be known."""
+    try:
+        return multiprocessing.cpu_count()
+    except NotImplementedError:
+        return 1
+
+
+def _whole_number(value: Any) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        return "a whole number of at least 1"
+    return None
+
+
+def _positive_seconds(value: Any) -> str | None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value <= 0:
+        return "a finite number of seconds above 0"
+    return None
+
+
+def _lease_seconds(value: Any) -> str | None:
+    if _positive_seconds(value) or not 1 <= value <= LONGEST_LEASE:
+        return f"a number of seconds from 1 to {LONGEST_LEASE}"
+    return None
+
+
+def _yes_or_no(value: Any) -> str | None:
+    return None if isinstance(value, bool) else "True or False"
+
+
+def _meant_once(value: Any) -> str | None:
+    is_low = isinstance(value, int) and not isinstance(value, bool) and value < 1
+    return "1" if is_low else None
+
+
+def _meant_truth(value: Any) -> str:
+    return repr(bool(value))
+
+
+def _meant_descending(value: Any) -> str:
+    return "'DESC'"
+
+
+def _ordering(value: Any) -> str | None:
+    return None if value in ("ASC", "DESC") else "'ASC' or 'DESC'"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: its default, the rule for its values, and its name before 2.0."""
+
+    name: str
+    default: Any
+    rule: Callable[[Any], str | None]
+    old_name: str | None = None
+    #: What earlier versions made of other values; such a value is only warned of.
+    meant: Callable[[Any], str | None] = lambda value: None
+
+    @property
+    def full_name(self) -> str:
+        """The name to write into the settings module."""
+        return PREFIX + self.name
+
+    @property
+    def default_text(self) -> str:
+        """The default, for people."""
+        return "the number of processors" if callable(self.default) else repr(self.default)
+
+    @property
+    def used_name(self) -> str:
+        """The name under which the project has set it, or should."""
+        is_old = self.old_name is not None and hasattr(settings, self.old_name)
+        if is_old and not hasattr(settings, self.full_name):
+            return str(self.old_name)
+        return self.full_name
+
+    def read(self) -> Any:
+        """Return the configured value, or the default."""
+        if hasattr(settings, self.used_name):
+            return getattr(settings, self.used_name)
+        return self.default() if callable(self.default) else self.default
+
+
+SETTINGS = {
+    setting.name: setting
+    for setting in (
+        Setting("MAX_ATTEMPTS", 25, _whole_number, "MAX_ATTEMPTS", _meant_once),
+        Setting("MAX_RUN_TIME", 3600, _positive_seconds, "MAX_RUN_TIME"),
+        Setting("RUN_ASYNC", False, _yes_or_no, meant=_meant_truth),
+        Setting("ASYNC_THREADS", cpu_count, _whole_number),
+        Setting("PRIORITY_ORDERING", "DESC", _ordering, meant=_meant_descending),
+        Setting("LEASE_SECONDS", 60, _lease_seconds),
+        Setting("SHUTDOWN_SECONDS", 25, _positive_seconds),
+    )
+}
+
+
+class AppSettings:
+    """The settings as attributes, under the names that user code has always read."""
+
+    @property
+    def MAX_ATTEMPTS(self) -> int:  # noqa: N802
+        """How often a task is tried before it counts as failed."""
+        return int(SETTINGS["MAX_ATTEMPTS"].read())
+
+    @property
+    def BACKGROUND_TASK_MAX_ATTEMPTS(self) -> int:  # noqa: N802
+        """Alias of ``MAX_ATTEMPTS``."""
+        return self.MAX_ATTEMPTS
+
+    @property
+    def MAX_RUN_TIME(self) -> float:  # noqa: N802
+        """Seconds after which a lock without a heartbeat counts as left behind."""
+        return SETTINGS["MAX_RUN_TIME"].read()  # type: ignore[no-any-return]
+
+    @property
+    def BACKGROUND_TASK_MAX_RUN_TIME(self) -> float:  # noqa: N802
+        """Alias of ``MAX_RUN_TIME``."""
+        return self.MAX_RUN_TIME
+
+    @property
+    def BACKGROUND_TASK_RUN_ASYNC(self) -> bool:  # noqa: N802
+        """Whether tasks run on a thread pool rather than one after another."""
+        return bool(SETTINGS["RUN_ASYNC"].read())
+
+    @property
+    def BACKGROUND_TASK_ASYNC_THREADS(self) -> int:  # noqa: N802
+        """The size of the thread pool."""
+        return int(SETTINGS["ASYNC_THREADS"].read())
+
+    @property
+    def BACKGROUND_TASK_PRIORITY_ORDERING(self) -> str:  # noqa: N802
+        """The ``order_by`` prefix: ``"-"`` (high numbers first) or ``""`` (niceness)."""
+        return "" if SETTINGS["PRIORITY_ORDERING"].read() == "ASC" else "-"
+
+    @property
+    def BACKGROUND_TASK_LEASE_SECONDS(self) -> float:  # noqa: N802
+        """Seconds without a heartbeat after which a worker counts as dead."""
+        return float(SETTINGS["LEASE_SECONDS"].read())
+
+    @property
+    def BACKGROUND_TASK_SHUTDOWN_SECONDS(self) -> float:  # noqa: N802
+        """Seconds that a stop signal leaves running tasks to finish."""
+        return float(SETTINGS["SHUTDOWN_SECONDS"].read())
+
+
+app_settings = AppSettings()

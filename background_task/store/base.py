@@ -1,0 +1,370 @@
+"""Every verb on rows, in the plain ORM: correct on any database that Django supports.
+
+The store is the only writer of rows once they are queued. All writes for a claim go through
+``_held``, the fence: they change nothing unless the row still carries the claim's number and owner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from functools import cached_property
+
+from django.db import DatabaseError, connections, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from .. import payload
+from ..attempt import Claim, Failed, Outcome, Released, Retry, Succeeded
+from ..identity import new_uid
+from ..models import CompletedTask, Task, TaskQuerySet, Worker
+from ..payload import ascii_only
+from ..settings import app_settings
+from .clock import read_clock
+from .result import CLAIM_FIELDS, Candidate, Due, Finish
+
+
+class Store:
+    """The rows of one database.
+
+    Args:
+        using: The alias of the database that holds the tables.
+    """
+
+    def __init__(self, using: str) -> None:
+        self.using = using
+
+    @cached_property
+    def tasks(self) -> TaskQuerySet:
+        """All live rows."""
+        return TaskQuerySet(Task, using=self.using)
+
+    @cached_property
+    def order(self) -> str:
+        """Read late, at the first claim."""
+        return app_settings.BACKGROUND_TASK_PRIORITY_ORDERING
+
+    def now(self) -> datetime:
+        """Return the database's time.
+
+        Inside a transaction it is this process's: nobody else sees the rows anyway, and tests that
+        move the clock move that one.
+        """
+        return timezone.now() if self.in_transaction() else read_clock(self.using)
+
+    def in_transaction(self) -> bool:
+        """Tell whether this thread is inside a transaction, whose rows nobody else can see."""
+        return connections[self.using].in_atomic_block
+
+    # -- add ------------------------------------------------------------------------------------
+
+    def add(self, task: Task) -> Task:
+        """Insert a row, in the caller's transaction if there is one."""
+        task.save(using=self.using, force_insert=True)
+        return task
+
+    def waiting(self, task_hash: str, *, queue: str | None) -> TaskQuerySet:
+        """Return the rows of a call that are yet to run, in that queue if one is named."""
+        waiting = self.tasks.filter(task_hash=task_hash, locked_by=None, failed_at=None)
+        return waiting.filter(queue=queue) if queue else waiting
+
+    def is_waiting(self, task_hash: str, *, queue: str | None) -> bool:
+        """Tell whether a call has a row that is yet to run, in that queue if one is named.
+
+        Reads without locks, which would be held until the caller's transaction ends. On SQLite that
+        transaction is to insert next, and if it began by reading it could not wait for a writer.
+        """
+        waiting = self.waiting(task_hash, queue=queue)
+        if connections[self.using].features.has_select_for_update or not self.in_transaction():
+            return waiting.exists()
+        return bool(waiting.update(priority=F("priority")))
+
+    def remove_waiting(self, task_hash: str, *, queue: str | None) -> int:
+        """Delete the rows of a call that nobody owns, in that queue if one is named.
+
+        Call it inside a transaction. Where the project listens to Django's delete signals,
+        ``delete`` first reads the rows and then deletes them by their keys: without their locks, a
+        worker that claims one in between would lose it while it runs.
+        """
+        keys = self._lock(self.waiting(task_hash, queue=queue))
+        return self.tasks.filter(pk__in=keys).delete()[0] if keys else 0
+
+    def take_turn(self, task: Task) -> bool:
+        """Make sure that of two callers who both found no waiting row only one inserts.
+
+        Here by a unique key on the row to be inserted: the index refuses the second one, who then
+        looks again. To be called inside a transaction, which holds what was taken to its end.
+
+        Returns:
+            Whether the caller may have waited, and should look again before inserting.
+        """
+        task.unique_key = payload.unique_key(task.task_hash, task.queue)
+        return False
+
+    def free_key(self, task: Task) -> int:
+        """Take a task's unique key from a row that has no more right to it.
+
+        Claiming does so already; but 1.x, running beside this version, locks rows without, and
+        people move waiting rows to other queues.
+        """
+        same_queue = Q(queue__isnull=True) if task.queue is None else Q(queue=task.queue)
+        rightful = self.tasks.filter(
+            same_queue, task_hash=task.task_hash, locked_by__isnull=True, failed_at__isnull=True
+        )
+        holders = self.tasks.filter(unique_key=task.unique_key)
+        if rightful.filter(unique_key=task.unique_key).exists():
+            return 0
+        return holders.update(unique_key=None)
+
+    # -- claim ----------------------------------------------------------------------------------
+
+    def claim(
+        self,
+        owner: str,
+        names: Collection[str],
+        *,
+        queues: Collection[str] = (),
+        limit: int = 1,
+        now: datetime | None = None,
+    ) -> list[Claim]:
+        """Take due rows for ``owner``, in the order in which they are to run.
+
+        Committed before it returns, unless the caller is inside a transaction.
+
+        Args:
+            owner: The worker's name.
+            names: The functions it knows; rows of others are left for other workers.
+            queues: The queues it serves; none means all, the unnamed one included.
+            limit: The most rows to take.
+            now: Overrides the database's clock.
+        """
+        now = self.now() if now is None else now
+        # Read outside the transaction: on SQLite one that begins by reading cannot wait for
+        # another writer. What a rival changes meanwhile, ``_take`` notices.
+        candidates = self._candidates(names, queues=queues, limit=limit, now=now)
+        if not candidates:
+            return []
+        with transaction.atomic(using=self.using):
+            claims = [(row, row.claimed_by(owner)) for row in candidates]
+            return [claim for row, claim in claims if self._take(row, claim, now=now)]
+
+    def claim_one(self, pk: int, owner: str, *, now: datetime | None = None) -> Claim | None:
+        """Take one row whenever it is due, if nobody owns it; None if somebody does."""
+        now = self.now() if now is None else now
+        if not self.tasks.unlocked(now).filter(pk=pk).mark_claimed(owner, now=now):
+            return None
+        return next(iter(self._claims(self.tasks.filter(pk=pk, locked_by=owner))), None)
+
+    def held_by(self, owner: str) -> list[Claim]:
+        """Return the claims that ``owner`` has, whether or not it knows of them."""
+        return self._claims(self.tasks.filter(locked_by=owner))
+
+    def is_held(self, claim: Claim) -> bool:
+        """Tell whether the claim still holds."""
+        return self._held(claim).exists()
+
+    def look(
+        self, names: Collection[str], *, queues: Collection[str] = (), now: datetime | None = None
+    ) -> Due:
+        """Tell what an idle worker wants to know: when to come back, what it cannot run."""
+        now = self.now() if now is None else now
+        waiting = self._waiting(queues)
+        later = waiting.filter(run_at__gt=now).order_by("run_at")
+        return Due(
+            is_ready=self._runnable(names, queues=queues, now=now).exists(),
+            is_unknown=waiting.filter(run_at__lte=now).not_named(names).exists(),
+            next_at=later.values_list("run_at", flat=True).first(),
+        )
+
+    def unknown_names(
+        self, names: Collection[str], *, queues: Collection[str] = (), limit: int = 5
+    ) -> list[str]:
+        """Return some names of due rows that are not among ``names``."""
+        due = self._waiting(queues).filter(run_at__lte=self.now()).not_named(names)
+        return sorted(set(due.order_by().values_list("task_name", flat=True)[:1000]))[:limit]
+
+    # -- finish ---------------------------------------------------------------------------------
+
+    def finish(
+        self, claim: Claim, outcome: Outcome, *, now: datetime | None = None, reduced: bool = False
+    ) -> Finish | None:
+        """Write the outcome of a claim, in one transaction, if the claim still holds.
+
+        Args:
+            claim: The proof of ownership.
+            outcome: What became of the run.
+            now: Overrides the database's clock.
+            reduced: Store the plainest form: no model signals, errors in ASCII. For when the
+                ordinary write is refused.
+
+        Returns:
+            None when the claim no longer holds; then nothing was changed.
+        """
+        now = self.now() if now is None else now
+        if isinstance(outcome, Released):
+            return Finish() if self.release([claim]) else None
+        if isinstance(outcome, Retry):
+            # Without a delay the row keeps its time, which may have been moved meanwhile.
+            later = {"run_at": now + outcome.delay} if outcome.delay else {}
+            changed = self._held(claim).update(
+                attempts=claim.attempt,
+                last_error=ascii_only(outcome.error) if reduced else outcome.error,
+                locked_by=None,
+                locked_at=None,
+                **later,
+            )
+            return Finish() if changed else None
+        with transaction.atomic(using=self.using):
+            return self._archive(claim, outcome, now=now, reduced=reduced)
+
+    def find_finish(self, claim: Claim, outcome: Outcome) -> Finish | None:
+        """Return what an earlier ``finish`` recorded whose confirmation was lost, if it did."""
+        if isinstance(outcome, Succeeded | Failed):
+            completed = CompletedTask.objects.using(self.using).filter(uid=claim.uid).first()
+            return None if completed is None else Finish(completed=completed)
+        attempts = claim.attempt if isinstance(outcome, Retry) else claim.attempts
+        row = self.tasks.filter(pk=claim.task_id, claim_number=claim.number, locked_by=None)
+        return Finish() if row.filter(attempts=attempts).exists() else None
+
+    def bury(self, claim: Claim, outcome: Outcome) -> Finish | None:
+        """Mark the row as failed where it is, when the archive refuses it even in plain form.
+
+        It is then neither run again nor lost: a person has to look at it.
+        """
+        now = self.now()
+        error = "the outcome could not be archived; see the worker's log\n"
+        if isinstance(outcome, Retry | Failed):
+            error += ascii_only(outcome.error)
+        buried = self._held(claim).update(
+            attempts=claim.attempt, failed_at=now, last_error=error, locked_by=None, locked_at=None
+        )
+        return Finish() if buried else None
+
+    def release(self, claims: Iterable[Claim]) -> int:
+        """Hand back rows without spending an attempt; return how many were still held."""
+        return sum(self._held(claim).update(locked_by=None, locked_at=None) for claim in claims)
+
+    def task_of(self, claim: Claim) -> Task | None:
+        """Return the row of a claim as it is now, None if it is gone."""
+        return self.tasks.filter(pk=claim.task_id).first()
+
+    # -- recover --------------------------------------------------------------------------------
+
+    def left_behind(
+        self, *, limit: int = 100, declare: bool = True, now: datetime | None = None
+    ) -> list[Claim]:
+        """Return the claims of owners that will not finish them.
+
+        Workers whose lease has run out are first marked as stopped. The mark is what makes it
+        final: a worker that was only slow finds it at its next heartbeat and takes a new name.
+        Owners without a heartbeat (earlier versions, user code) have MAX_RUN_TIME.
+
+        Args:
+            limit: The most rows to return.
+            declare: Whether to mark workers. Only who has watched the database for a while may:
+                after an outage all leases look expired until the living have renewed theirs.
+            now: Overrides the database's clock.
+        """
+        now = self.now() if now is None else now
+        expired = Worker.objects.using(self.using).filter(
+            stopped_at__isnull=True, expires_at__lt=now
+        )
+        if declare and expired.exists():  # even an update of nothing takes SQLite's write lock
+            expired.update(stopped_at=now)
+        rows = self.tasks.unlocked(now).filter(locked_by__isnull=False)
+        return self._claims(rows.order_by("locked_at")[:limit])
+
+    # -- internals ------------------------------------------------------------------------------
+
+    def _lock(self, rows: TaskQuerySet) -> list[int]:
+        """Keep rivals away from rows until the transaction ends; return the rows' keys."""
+        if connections[self.using].features.has_select_for_update:
+            rows = rows.order_by("pk").select_for_update()
+        elif not rows.update(priority=F("priority")):  # SQLite's first write locks everybody out
+            return []
+        return list(rows.values_list("pk", flat=True))
+
+    def _waiting(self, queues: Collection[str]) -> TaskQuerySet:
+        waiting = self.tasks.filter(locked_by__isnull=True, failed_at__isnull=True)
+        return waiting.filter(queue__in=queues) if queues else waiting
+
+    def _runnable(
+        self, names: Collection[str], *, queues: Collection[str], now: datetime
+    ) -> TaskQuerySet:
+        return self._waiting(queues).filter(run_at__lte=now).named(names)
+
+    def _candidates(
+        self, names: Collection[str], *, queues: Collection[str], limit: int, now: datetime
+    ) -> Sequence[Candidate]:
+        rows = self._runnable(names, queues=queues, now=now)
+        return self._read(rows.order_by(f"{self.order}priority", "run_at", "pk")[:limit])
+
+    def _read(self, rows: TaskQuerySet) -> list[Candidate]:
+        return [Candidate(values) for values in rows.values(*CLAIM_FIELDS)]
+
+    def _take(self, candidate: Candidate, claim: Claim, *, now: datetime) -> bool:
+        """Compare and set: of two rivals that read the same row, only one finds it unchanged.
+
+        Nor may anybody have put it off or moved it elsewhere since it was read.
+        """
+        read = {name: candidate.values[name] for name in ("pk", "claim_number", "queue")}
+        if candidate.values["run_at"] is not None:  # SQLite takes any text, some of it unreadable
+            read["run_at"] = candidate.values["run_at"]
+        row = self.tasks.owned_by(None).filter(failed_at=None, **read)
+        if not row.mark_claimed(claim.owner, now=now):
+            return False
+        if candidate.values["uid"] is None:
+            self.tasks.filter(pk=candidate.pk).update(uid=claim.uid)
+        return True
+
+    def _claims(self, rows: TaskQuerySet) -> list[Claim]:
+        claims = []
+        for values in rows.values(*CLAIM_FIELDS, "locked_by"):
+            owner, number = values.pop("locked_by"), values.pop("claim_number") or 0
+            if values["uid"] is None:
+                values["uid"] = new_uid()
+                self.tasks.filter(pk=values["pk"], uid=None).update(uid=values["uid"])
+            claims.append(Claim(task_id=values.pop("pk"), number=number, owner=owner, **values))
+        return claims
+
+    def _held(self, claim: Claim) -> TaskQuerySet:
+        held = self.tasks.owned_by(claim.owner).filter(pk=claim.task_id)
+        if claim.number == 0:  # locked by a version that did not count claims
+            return held.filter(Q(claim_number__isnull=True) | Q(claim_number=0))
+        return held.filter(claim_number=claim.number)
+
+    def _archive(
+        self, claim: Claim, outcome: Succeeded | Failed, *, now: datetime, reduced: bool
+    ) -> Finish | None:
+        # The first statement is the fence and takes the row's lock. A rival (recovery, or this
+        # worker's own late thread) waits for it and then finds the row gone. It must be a write:
+        # on SQLite a transaction that begins by reading cannot wait for another writer.
+        values: dict[str, object] = {"attempts": claim.attempt}
+        if isinstance(outcome, Failed):
+            values["failed_at"] = now
+            values["last_error"] = ascii_only(outcome.error) if reduced else outcome.error
+        if not self._held(claim).update(**values):
+            return None
+        task = self.tasks.get(pk=claim.task_id)
+        completed = task.archived(now=now)
+        repetition = task.repetition(now=now) if isinstance(outcome, Succeeded) else None
+        if reduced:
+            CompletedTask.objects.using(self.using).bulk_create([completed])
+            if repetition is not None:
+                repetition.uid, repetition.enqueued_at = new_uid(), now
+                self.tasks.bulk_create([repetition])
+            self.tasks.filter(pk=claim.task_id)._raw_delete(self.using)
+        else:
+            completed.save(using=self.using, force_insert=True)
+            if repetition is not None:
+                repetition.save(using=self.using, force_insert=True)
+            task.delete(using=self.using)
+        return Finish(completed=completed, repetition=repetition)
+
+
+def is_outage(error: Exception) -> bool:
+    """Tell whether a database error may pass by itself: connection, lock, disk, read-only."""
+    return not isinstance(error, DatabaseError) or type(error).__name__ in (
+        "OperationalError",
+        "InternalError",
+    )

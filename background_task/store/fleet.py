@@ -1,0 +1,70 @@
+"""The rows of workers: who is alive."""
+
+from __future__ import annotations
+
+import os
+import socket
+from datetime import datetime, timedelta
+
+from ..models import Worker
+from .clock import read_clock
+
+#: How long rows of stopped workers are kept for people to see.
+KEPT = timedelta(days=1)
+
+
+class Fleet:
+    """The workers of one database.
+
+    Args:
+        using: The alias of the database that holds the tables.
+    """
+
+    def __init__(self, using: str) -> None:
+        self.using = using
+
+    def register(
+        self,
+        name: str,
+        *,
+        queues: str,
+        capacity: int,
+        lease: timedelta,
+        now: datetime | None = None,
+    ) -> None:
+        """Enter a worker that is alive until its lease runs out, and forget long gone ones."""
+        now = read_clock(self.using) if now is None else now
+        workers = Worker.objects.using(self.using)
+        workers.filter(stopped_at__lt=now - KEPT).delete()
+        workers.create(
+            name=name,
+            host=socket.gethostname()[:255],
+            pid=os.getpid(),
+            queues=queues,
+            capacity=capacity,
+            started_at=now,
+            heartbeat_at=now,
+            expires_at=now + lease,
+        )
+
+    def renew(self, name: str, *, lease: timedelta, now: datetime | None = None) -> bool:
+        """Extend the lease of a worker; False if others have already taken it for dead."""
+        now = read_clock(self.using) if now is None else now
+        alive = Worker.objects.using(self.using).filter(name=name, stopped_at__isnull=True)
+        return bool(alive.update(heartbeat_at=now, expires_at=now + lease))
+
+    def retire(self, name: str, *, now: datetime | None = None) -> None:
+        """Mark a worker as stopped."""
+        now = read_clock(self.using) if now is None else now
+        alive = Worker.objects.using(self.using).filter(name=name, stopped_at__isnull=True)
+        alive.update(heartbeat_at=now, stopped_at=now)
+
+    def last_seen(self) -> datetime | None:
+        """Return when any worker last gave a sign of life."""
+        workers = Worker.objects.using(self.using).order_by("-heartbeat_at")
+        return workers.values_list("heartbeat_at", flat=True).first()
+
+    def is_anyone_alive(self, *, now: datetime | None = None) -> bool:
+        """Tell whether a worker is alive."""
+        now = read_clock(self.using) if now is None else now
+        return Worker.objects.using(self.using).filter(Worker.alive(now)).exists()

@@ -1,0 +1,87 @@
+"""MySQL and MariaDB: what differs from the other databases with SKIP LOCKED.
+
+Levels of priority are found by one statement each. In the recursive query that finds them all at
+once, these databases cannot use what the step before found to enter the index: each step walks from
+the index's end over every row of the levels before. For the same reason the index is named here:
+left to choose, they enter it by the queue alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from django.db import connections
+
+from .. import payload
+from ..models import TURNS, Task, TaskQuerySet, Turn
+from .levels import long_ago
+from .skip_locked import SkipLockedStore
+
+PROBE = """
+SELECT priority, run_at FROM {table} FORCE INDEX ({index})
+WHERE {waiting} AND priority = (
+    SELECT priority FROM {table} FORCE INDEX ({index})
+    WHERE {waiting}{rest} ORDER BY priority {order} LIMIT 1
+)
+ORDER BY run_at LIMIT 1
+"""
+
+TURN = "INSERT INTO {table} (number) VALUES (%s) ON DUPLICATE KEY UPDATE number = number"
+
+
+class MySQLStore(SkipLockedStore):
+    """A store for MySQL and MariaDB."""
+
+    def take_turn(self, task: Task) -> bool:
+        """Let callers of the same task go one by one, by locking a row; see ``Store.take_turn``.
+
+        A unique key would do harm here. A claim takes it from its row, and InnoDB, when the same
+        key is inserted again, locks the gap around the old entry until the caller commits. All
+        rows without a key lie next to that gap: nobody could schedule anything meanwhile.
+        """
+        key = payload.unique_key(task.task_hash, task.queue)
+        connection = connections[self.using]
+        # One statement that makes the row or locks it. Looking first, or trying a plain insert,
+        # leaves callers who meet where no row is yet with shared locks, and in a deadlock.
+        with connection.cursor() as cursor:
+            cursor.execute(
+                TURN.format(table=connection.ops.quote_name(Turn._meta.db_table)),
+                [int(key, 16) % TURNS],
+            )
+        return True
+
+    def waiting(self, task_hash: str, *, queue: str | None) -> TaskQuerySet:
+        """Return the rows of a call that are yet to run, in that queue if one is named.
+
+        They are looked up by their hash without locks, and then found by key. Found by hash they
+        would be locked after their entries in that index, while a finish, which has the row and
+        deletes it, waits for the entry.
+        """
+        keys = super().waiting(task_hash, queue=queue).values_list("pk", flat=True)
+        waiting = self.tasks.owned_by(None).filter(pk__in=list(keys), failed_at=None)
+        return waiting.filter(queue=queue) if queue else waiting
+
+    def _levels(self, queue: str | None) -> Iterator[tuple[int, datetime]]:
+        connection = connections[self.using]
+        waiting, params = "locked_by IS NULL AND failed_at IS NULL", []
+        index, rest, rest_params = "bgtask_claim", "", list[Any]()
+        if queue is not None:
+            index, waiting, params = "bgtask_claim_queue", f"queue = %s AND {waiting}", [queue]
+        while True:
+            statement = PROBE.format(
+                table=connection.ops.quote_name(Task._meta.db_table),
+                index=index,
+                waiting=waiting,
+                rest=rest,
+                order="DESC" if self.order else "ASC",
+            )
+            with connection.cursor() as cursor:
+                cursor.execute(statement, [*params, *params, *rest_params])
+                found = cursor.fetchone()
+            if found is None:
+                return
+            yield found[0], self._as_datetime(found[1]) or long_ago()
+            rest = f" AND priority {'<' if self.order else '>'} %s"
+            rest_params = [found[0]]

@@ -1,0 +1,71 @@
+"""What the store's verbs return, besides claims."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ..attempt import Claim
+from ..identity import new_uid
+from ..models import CompletedTask, Task
+
+#: What a claim carries of its row.
+CLAIM_FIELDS = (
+    "pk",
+    "claim_number",
+    "uid",
+    "task_name",
+    "task_params",
+    "verbose_name",
+    "queue",
+    "priority",
+    "attempts",
+    "run_at",
+)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A row that may be claimed, as it was when it was read."""
+
+    values: dict[str, Any]
+
+    @property
+    def pk(self) -> int:
+        """The row's primary key."""
+        return int(self.values["pk"])
+
+    def claimed_by(self, owner: str) -> Claim:
+        """Return the claim that marking this row for ``owner`` gives."""
+        values = dict(self.values)
+        return Claim(
+            task_id=values.pop("pk"),
+            number=(values.pop("claim_number") or 0) + 1,
+            uid=values.pop("uid") or new_uid(),
+            owner=owner,
+            **values,
+        )
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What ``Store.finish`` recorded."""
+
+    completed: CompletedTask | None = None
+    repetition: Task | None = None
+
+
+@dataclass(frozen=True)
+class Due:
+    """What an idle worker found on looking at the queue.
+
+    Attributes:
+        is_ready: Whether a row that this worker could run is due.
+        is_unknown: Whether rows are due whose functions this worker does not have.
+        next_at: When the next row will be due, as far as an index tells.
+    """
+
+    is_ready: bool = False
+    is_unknown: bool = False
+    next_at: datetime | None = None

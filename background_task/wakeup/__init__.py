@@ -1,0 +1,7 @@
+"""How an idle worker waits."""
+
+from __future__ import annotations
+
+from .polling import Polling
+
+__all__ = ["Polling"]

@@ -1,0 +1,10 @@
+"""The runtime: takes due rows, runs them, records what became of them."""
+
+from __future__ import annotations
+
+from .control import Control
+from .finish import record
+from .loop import Loop, Options, Summary
+from .run import run_claim
+
+__all__ = ["Control", "Loop", "Options", "Summary", "record", "run_claim"]

@@ -1,0 +1,177 @@
+"""Hops 6 and 7: record the outcome whatever it takes, then tell who wants to know."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+
+from django.db import Error, connections
+
+from .. import telemetry
+from ..attempt import Claim, Failed, Outcome, Retry, Succeeded
+from ..models import Task
+from ..signals import task_failed, task_finished, task_rescheduled, task_successful
+from ..store import Finish, Store, is_outage
+from .control import Backoff, Control
+from .hygiene import announce, answers, close_connections, refresh_connections
+
+#: Tries outside a worker, where nobody can be told to stop and nothing goes on for ever.
+TRIES_WITHOUT_WORKER = 5
+#: MySQL's numbers for text that the character set of a column cannot hold; the driver
+#: ``mysqlclient`` gives them the class of a broken connection.
+REFUSED_TEXT = (1300, 1366, 3988)
+#: Tries even when the worker must leave at once: the interrupted task may have broken the
+#: connection, and on a new one the row can still be handed back.
+TRIES_AT_LEAST = 2
+
+
+def record(
+    store: Store,
+    claim: Claim,
+    outcome: Outcome,
+    *,
+    started: float,
+    control: Control | None = None,
+    now: datetime | None = None,
+) -> bool:
+    """Write the outcome of a claim and announce it.
+
+    Args:
+        store: The store of the row.
+        claim: The proof of ownership.
+        outcome: What became of the run.
+        started: ``time.monotonic()`` at the beginning of the run.
+        control: The worker's orders; while it does not order to leave at once, a database that is
+            away is waited for.
+        now: Overrides the database's clock.
+
+    Returns:
+        Whether the outcome is in the database by this call's doing.
+    """
+    finish = None
+    try:
+        finish = land(store, claim, outcome, control=control, now=now)
+    except Error as error:
+        if store.in_transaction():
+            raise
+        telemetry.event("outage", exception=error, hint="an outcome was not recorded")
+    else:
+        if finish is None:
+            telemetry.event("late", claim=claim)
+        else:
+            tell(store, claim, outcome, finish, seconds=time.monotonic() - started)
+    announce(task_finished, sender=Task)
+    return finish is not None
+
+
+def land(
+    store: Store,
+    claim: Claim,
+    outcome: Outcome,
+    *,
+    control: Control | None = None,
+    now: datetime | None = None,
+) -> Finish | None:
+    """Get an outcome into the database; None if the claim no longer holds.
+
+    Raises:
+        Error: The database could not be used, and there is no time to wait for it.
+    """
+    backoff = Backoff(longest=1.0)
+    is_unsure = is_reduced = is_hopeless = False
+    while True:
+        try:
+            # A commit whose confirmation was lost is looked for before anything is written again.
+            finish = store.find_finish(claim, outcome) if is_unsure else None
+            if finish is None and is_hopeless:
+                finish = store.bury(claim, outcome)
+            elif finish is None:
+                finish = store.finish(claim, outcome, now=now, reduced=is_reduced)
+        except (Exception, SystemExit, GeneratorExit) as error:
+            # The database's, or that of a receiver of Django's own save and delete signals.
+            if store.in_transaction():
+                raise  # the caller's transaction is broken: only the caller can begin another
+            if _may_pass(error, store) or is_hopeless:
+                is_unsure = True
+                refresh_connections()
+                if not _may_try_again(backoff, control, error=error):
+                    raise
+            else:
+                telemetry.event("reduced", claim=claim, exception=error)
+                is_reduced, is_hopeless = True, is_reduced
+        else:
+            if control is not None and backoff.reset():
+                control.outage.end()
+            return finish
+
+
+def _may_pass(error: BaseException, store: Store) -> bool:
+    """Tell whether the same write may work later, or on another connection."""
+    if not isinstance(error, Error):
+        return False
+    if error.args and error.args[0] in REFUSED_TEXT:
+        return False
+    return is_outage(error) or not answers(connections[store.using])
+
+
+def _may_try_again(backoff: Backoff, control: Control | None, *, error: BaseException) -> bool:
+    pause = backoff.next()
+    if backoff.failures > 1:
+        close_connections()
+        if control is not None:
+            control.outage.begin(error)
+    if backoff.failures <= TRIES_AT_LEAST:
+        time.sleep(pause)
+        return True
+    if control is not None:
+        return control.remaining() > 0 and control.sleep(pause)
+    time.sleep(pause)
+    return backoff.failures < TRIES_WITHOUT_WORKER
+
+
+def tell(
+    store: Store,
+    claim: Claim,
+    outcome: Outcome,
+    finish: Finish,
+    *,
+    seconds: float = 0.0,
+    lost: bool = False,
+) -> None:
+    """Announce a recorded outcome: events first, then the signals of user code.
+
+    Args:
+        store: The store of the row.
+        claim: The claim that was finished.
+        outcome: What was recorded.
+        finish: The rows that were written.
+        seconds: How long the run took.
+        lost: Whether the claim was a dead worker's.
+    """
+    completed, task_id = finish.completed, claim.task_id
+    if isinstance(outcome, Succeeded):
+        repeats_at = finish.repetition.run_at if finish.repetition else None
+        telemetry.event("success", claim=claim, seconds=seconds, repeats_at=repeats_at)
+        if completed is not None:
+            announce(task_successful, sender=Task, task_id=task_id, completed_task=completed)
+    elif isinstance(outcome, Failed):
+        telemetry.event("failure", claim=claim, lost=lost)
+        if completed is not None:
+            announce(task_failed, sender=Task, task_id=task_id, completed_task=completed)
+    elif isinstance(outcome, Retry):
+        telemetry.event("retry", claim=claim, delay=outcome.delay, lost=lost)
+        _announce_retry(store, claim)
+    else:
+        telemetry.event("release", claim=claim, reason=outcome.reason)
+
+
+def _announce_retry(store: Store, claim: Claim) -> None:
+    """Send ``task_rescheduled`` with the row as it now is, if anybody listens."""
+    if not task_rescheduled.has_listeners(Task):
+        return
+    try:
+        task = store.task_of(claim)
+    except Error:  # recorded, but the database has gone away since
+        return
+    if task is not None:
+        announce(task_rescheduled, sender=Task, task=task)

@@ -1,0 +1,149 @@
+"""Keeps the worker alive in the database, from a thread that no task can hold up."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.db import IntegrityError
+
+from .. import telemetry
+from ..identity import new_worker_name
+from ..store import Fleet
+from .control import Backoff
+from .hygiene import close_connections
+
+#: Heartbeats within one lease: two may be lost before anybody takes the worker for dead.
+BEATS_PER_LEASE = 4
+#: The longest pause between tries while the database is away. Others judge nobody dead until the
+#: database has been back for longer than this (see ``Recovery``).
+LONGEST_RETRY_SECONDS = 1.0
+
+
+class Identity:
+    """The worker's entry in the database: its name, and how it is renewed.
+
+    Args:
+        fleet: The table of workers.
+        queues: What it serves, for people to read.
+        capacity: How many tasks it runs at once.
+        lease: How long it counts as alive after a heartbeat.
+    """
+
+    def __init__(self, fleet: Fleet, *, queues: str, capacity: int, lease: timedelta) -> None:
+        self.name = new_worker_name()
+        self.fleet = fleet
+        self.queues = queues
+        self.capacity = capacity
+        self.lease = lease
+        self.renewed_at = time.monotonic()
+        self._lock = threading.Lock()
+
+    def register(self, name: str | None = None) -> None:
+        """Enter the worker, under another name if one is given."""
+        begun, name, lease = time.monotonic(), name or self.name, self.lease
+        try:
+            self.fleet.register(name, queues=self.queues, capacity=self.capacity, lease=lease)
+        except IntegrityError:  # an earlier try got through, only its confirmation did not
+            if not self.fleet.renew(name, lease=lease):
+                raise
+        self.renewed_at = begun
+
+    def renew(self) -> None:
+        """Extend the lease; if others have declared it over, go on under a new name.
+
+        What the old name still held is theirs: this worker's writes for it match no row.
+        """
+        with self._lock:  # the heartbeat and the loop may notice the same eviction
+            begun = time.monotonic()
+            if self.fleet.renew(self.name, lease=self.lease):
+                self.renewed_at = begun
+                return
+            former, name = self.name, new_worker_name()
+            self.register(name)
+            self.name = name
+        telemetry.event("evicted", worker=former, name=name)
+
+    def is_overdue(self) -> bool:
+        """Tell whether others may have taken this worker for dead since the last heartbeat.
+
+        Then nothing may be claimed: the heartbeat's thread need not be the first to run in a
+        process that was stopped and continued.
+        """
+        return time.monotonic() - self.renewed_at >= self.lease.total_seconds()
+
+    def retire(self) -> None:
+        """Say goodbye."""
+        self.fleet.retire(self.name)
+
+
+class Heartbeat(threading.Thread):
+    """Renews the lease a few times in each lease period.
+
+    Args:
+        identity: What to renew.
+    """
+
+    def __init__(self, identity: Identity) -> None:
+        super().__init__(name="background_task heartbeat", daemon=True)
+        self.identity = identity
+        self.in_contact_since: float | None = time.monotonic()
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Beat until ``end`` is called."""
+        backoff = Backoff(longest=LONGEST_RETRY_SECONDS)
+        interval = self.identity.lease.total_seconds() / BEATS_PER_LEASE
+        pause = interval
+        while not self._ended.wait(pause):
+            try:
+                self.identity.renew()
+            except Exception:  # noqa: BLE001 - on broken sockets drivers raise more than Error
+                # Whatever it was: without a heartbeat others would take this worker's tasks.
+                self.in_contact_since = None
+                pause = backoff.next()
+                close_connections()
+            else:
+                backoff.reset()
+                if self.in_contact_since is None:
+                    self.in_contact_since = time.monotonic()
+                pause = interval
+        close_connections()
+
+    def end(self) -> None:
+        """Stop beating; returns when the thread is gone, or is held up by a dead connection."""
+        self._ended.set()
+        self.join(timeout=5)
+
+    def contact_seconds(self) -> float:
+        """Return for how long the database has been reachable without a break."""
+        since = self.in_contact_since
+        return 0.0 if since is None else time.monotonic() - since
+
+
+class Watchdog(threading.Thread):
+    """Looks after time limits, from a thread that no task can hold up.
+
+    Args:
+        checks: Called several times a second.
+    """
+
+    INTERVAL_SECONDS = 0.2
+
+    def __init__(self, *checks: Callable[[], None]) -> None:
+        super().__init__(name="background_task watchdog", daemon=True)
+        self._checks = checks
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Watch until ``end`` is called."""
+        while not self._ended.wait(self.INTERVAL_SECONDS):
+            for check in self._checks:
+                check()
+
+    def end(self) -> None:
+        """Stop watching."""
+        self._ended.set()
+        self.join(timeout=5)

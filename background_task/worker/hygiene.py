@@ -1,0 +1,228 @@
+"""Putting in order what a task left behind, before anything else uses it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import Error, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.dispatch import Signal
+
+from .. import signals
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Mess:
+    """What had to be mended after a task."""
+
+    found: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def orderly() -> Iterator[Mess]:
+    """Run a task's code so that the next one finds the process as this one did.
+
+    Checked: the working directory (a relative SQLite path depends on it), the standard streams,
+    and this thread's connections. Inside a caller's transaction, as in a ``TestCase``, the
+    transaction stays as deep and as usable as it was.
+    """
+    mess = Mess()
+    refresh_connections()
+    depths = {connection.alias: _depth(connection) for connection in _connections()}
+    savepoints = _open_savepoints()
+    directory = _directory()
+    streams = (sys.stdout, sys.stderr)
+    try:
+        yield mess
+    finally:
+        for connection in _connections():
+            _restore(connection, depths.get(connection.alias, 0), mess)
+        _close_savepoints(savepoints)
+        if directory is not None and _directory() != directory:
+            with suppress(OSError):
+                os.chdir(directory)
+            mess.found.append("the working directory was changed")
+        is_closed = any(stream is not None and stream.closed for stream in streams)
+        if _reopen_descriptors() or is_closed:
+            _replace_closed_streams()
+            mess.found.append("a standard stream was closed")
+
+
+def announce(signal: Signal, *, sender: type, **kwargs: Any) -> None:
+    """Send a signal; its receivers are user code and may leave as much behind as a task."""
+    if not signal.has_listeners(sender):
+        return
+    with orderly() as mess:
+        signals.announce(signal, sender=sender, **kwargs)
+    for what in mess.found:
+        logger.warning("After the receivers of a signal: %s", what)
+
+
+def refresh_connections(*, idle_beside: str | None = None) -> None:
+    """Check connections on which an error occurred, and close those that are broken.
+
+    Unlike Django's ``close_old_connections`` it keeps good ones, whatever ``CONN_MAX_AGE`` says
+    about web requests: a worker that reconnected for each task would spend its time on that.
+
+    Args:
+        idle_beside: Given by an idle worker, which only uses this database. Connections to others
+            are closed at their age: nothing would keep a server or firewall from closing them.
+    """
+    for connection in _connections():
+        if connection.in_atomic_block or connection.connection is None:
+            continue
+        if idle_beside not in (None, connection.alias):
+            connection.close_if_unusable_or_obsolete()
+            continue
+        if connection.errors_occurred:
+            if answers(connection):
+                connection.errors_occurred = False
+            else:
+                with suppress(Error):  # drivers refuse to close what the task closed already
+                    connection.close()
+
+
+def close_connections() -> None:
+    """Close this thread's connections; for threads that end or have nothing to do."""
+    for connection in _connections():
+        if not connection.in_atomic_block:
+            with suppress(Error):
+                connection.close()
+
+
+def _connections() -> list[BaseDatabaseWrapper]:
+    return list(connections.all(initialized_only=True))
+
+
+def _depth(connection: BaseDatabaseWrapper) -> int:
+    return len(connection.savepoint_ids) + 1 if connection.in_atomic_block else 0
+
+
+def _restore(connection: BaseDatabaseWrapper, depth: int, mess: Mess) -> None:
+    if _depth(connection) > depth:
+        mess.found.append("a transaction was left open; it was rolled back")
+        if depth == 0:
+            discard(connection)
+        while _depth(connection) > depth:
+            sid = connection.savepoint_ids.pop()
+            if sid is not None:
+                connection.savepoint_rollback(sid)
+        del connection.atomic_blocks[depth:]
+    elif depth == 0 and connection.connection is not None:
+        autocommit = connection.settings_dict["AUTOCOMMIT"]
+        if connection.get_autocommit() != autocommit:
+            mess.found.append("autocommit was left off; what was not committed was rolled back")
+            discard(connection)
+        elif autocommit and _has_own_transaction(connection):
+            mess.found.append("a BEGIN had no COMMIT; it was rolled back")
+            discard(connection)
+
+
+def _has_own_transaction(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether the driver is in a transaction of which Django does not know.
+
+    Answered without a statement. ``mysqlclient`` does not tell; there the finish commits it.
+    """
+    driver: Any = connection.connection
+    if connection.vendor == "sqlite":
+        with suppress(driver.ProgrammingError):  # the task closed it
+            return bool(driver.in_transaction)
+        return False
+    if connection.vendor == "postgresql":  # libpq's numbers: 0 is idle, 4 unknown
+        return driver.info.transaction_status not in (0, 4)
+    status = getattr(driver, "server_status", 0)  # PyMySQL's; the lowest bit is "in transaction"
+    return bool(isinstance(status, int) and status & 1)
+
+
+def discard(connection: BaseDatabaseWrapper) -> None:
+    """Throw a connection away, whatever state it claims to be in."""
+    connection.in_atomic_block = False
+    connection.savepoint_ids = []
+    connection.atomic_blocks = []
+    connection.run_on_commit = []
+    connection.needs_rollback = False
+    connection.closed_in_transaction = False
+    with suppress(Error):
+        connection.close()
+    connection.connection = None
+
+
+def _open_savepoints() -> list[tuple[BaseDatabaseWrapper, str | None]]:
+    """Mark the place in the caller's transactions to which a task's database error goes back."""
+    return [
+        (connection, connection.savepoint())
+        for connection in _connections()
+        if connection.in_atomic_block and not connection.needs_rollback
+    ]
+
+
+def _close_savepoints(savepoints: list[tuple[BaseDatabaseWrapper, str | None]]) -> None:
+    for connection, sid in savepoints:
+        if sid is None:  # the database has none
+            continue
+        if connection.closed_in_transaction or connection.connection is None:
+            continue
+        if connection.needs_rollback or not answers(connection):
+            connection.needs_rollback = False
+            connection.savepoint_rollback(sid)
+        else:
+            connection.savepoint_commit(sid)
+
+
+def answers(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether a connection, or the transaction it is in, takes statements.
+
+    Not ``is_usable``, which believes in SQLite's connections whatever happened to them.
+    """
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except Error:
+        return False
+    return True
+
+
+def _directory() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed
+        return None
+
+
+def _reopen_descriptors() -> bool:
+    """Open closed standard descriptors: the next file or socket would get the number of one.
+
+    What is printed would then be written into it, be it the connection to the database. Output
+    goes on where the other output goes, so that nothing happens silently.
+    """
+    closed = [number for number in (0, 1, 2) if not _is_open(number)]
+    for number in closed:
+        other = {1: 2, 2: 1}.get(number)
+        if other is not None and _is_open(other):
+            os.dup2(other, number)
+        else:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number
+    return bool(closed)
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def _replace_closed_streams() -> None:
+    """Give print() somewhere to go; the file descriptor itself cannot be brought back."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is not None and getattr(sys, name).closed:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115

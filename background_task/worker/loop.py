@@ -1,0 +1,371 @@
+"""Hop 3: claim, submit, and wait, until told to stop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import Error, connections
+
+from .. import telemetry
+from ..attempt import Claim
+from ..registry import Registry
+from ..settings import app_settings
+from ..store import Fleet, Store
+from .control import Backoff, Control
+from .executors import Executor, InlineExecutor, ThreadExecutor
+from .finish import record
+from .heartbeat import Heartbeat, Identity, Watchdog
+from .hygiene import close_connections, refresh_connections
+from .recovery import Recovery, claims_lost_on_the_way
+from .run import run_claim
+
+#: ``--sleep 0`` polls as fast as this, so that an idle worker does not burn a processor.
+SHORTEST_SLEEP_SECONDS = 0.01
+#: The longest wait between tries while the database is away.
+LONGEST_OUTAGE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a worker is to run.
+
+    Attributes:
+        queues: The queues it serves; none means all, the unnamed one included.
+        sleep: Seconds between looks at an idle queue; scheduled tasks wake it earlier.
+        duration: Seconds after which it stops; 0 or less means never.
+        threads: How many tasks it runs at once; None runs them one after another in its own thread.
+        lease: How long it counts as alive after a heartbeat.
+        shutdown: Seconds that a stop signal leaves running tasks.
+    """
+
+    queues: Sequence[str] = ()
+    sleep: float = 5.0
+    duration: float = 0
+    threads: int | None = None
+    lease: timedelta = timedelta(seconds=60)
+    shutdown: float = 25.0
+
+
+#: Event -> field of ``Summary``.
+COUNTERS = {
+    "success": "succeeded",
+    "retry": "retried",
+    "failure": "failed",
+    "release": "released",
+    "late": "late",
+}
+
+
+@dataclass
+class Summary:
+    """What a worker did."""
+
+    succeeded: int = 0
+    retried: int = 0
+    failed: int = 0
+    released: int = 0
+    late: int = 0
+    recovered: int = 0
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def count(self, name: str, fields: dict[str, object]) -> None:
+        """Count an event; recovered rows of others are counted as such."""
+        counter = "recovered" if fields.get("lost") else COUNTERS.get(name)
+        if counter is not None:
+            with self._lock:
+                setattr(self, counter, getattr(self, counter) + 1)
+
+
+class Loop:
+    """One worker.
+
+    Args:
+        registry: The functions it can run.
+        store: The rows.
+        control: Where its orders come from.
+        options: How it is to run.
+    """
+
+    def __init__(
+        self, registry: Registry, *, store: Store, control: Control, options: Options
+    ) -> None:
+        self.registry = registry
+        self.store = store
+        self.control = control
+        self.options = options
+        self.summary = Summary()
+        #: In the caller's transaction (a ``TestCase``) nobody else can see the rows: there is
+        #: nothing to keep alive for, and threads would see none of them.
+        self.is_private = store.in_transaction()
+        self.executor = self._make_executor()
+        self.identity = Identity(
+            Fleet(store.using),
+            queues=", ".join(options.queues),
+            capacity=self.executor.slots,
+            lease=options.lease,
+        )
+        self.heartbeat: Heartbeat | None = None
+        self._backoff = Backoff(longest=LONGEST_OUTAGE_SECONDS)
+        self._is_unsure = False
+        self._unknown_told: set[str] = set()
+        self._begun: dict[Claim, float] = {}
+        self._overrun_told: set[Claim] = set()
+        self._is_registered = self._is_stopping_told = False
+        self._ready_pause = SHORTEST_SLEEP_SECONDS
+
+    def run(self) -> Summary:
+        """Work until told to stop, or until the duration is over; then drain and release."""
+        self._started = time.monotonic()
+        watchdog = Watchdog(
+            self._end_duration,
+            self.control.enforce_deadline,
+            self._tell_stopping,
+            self._tell_overrun,
+        )
+        watchdog.start()
+        try:
+            with telemetry.subscribed(self.summary.count):
+                self._register()
+                try:
+                    self._work()
+                except BaseException:
+                    self.control.stop("an error in the worker", within=self.options.shutdown)
+                    raise
+                finally:
+                    self._leave()
+        finally:
+            watchdog.end()
+            if self.heartbeat is not None:
+                self.heartbeat.end()
+            self.summary.seconds = time.monotonic() - self._started
+        return self.summary
+
+    def abandon(self) -> None:
+        """Hand everything back at once; for a process that ends without stopping the loop."""
+        for claim in self.store.held_by(self.identity.name):
+            self.store.release([claim])
+        self.identity.retire()
+
+    # -- life -----------------------------------------------------------------------------------
+
+    def _make_executor(self) -> Executor:
+        if self.options.threads is None or self.is_private:
+            return InlineExecutor(self._run_one)
+        return ThreadExecutor(self._run_one, threads=self.options.threads, control=self.control)
+
+    def _register(self) -> None:
+        while not self._is_over():
+            try:
+                self.identity.register()
+            except Error as error:
+                self._outage(error)
+            else:
+                self._back()
+                self._is_registered = True
+                break
+        else:
+            return
+        if not self.is_private and not is_in_memory(self.store.using):
+            self.heartbeat = Heartbeat(self.identity)
+            self.heartbeat.start()
+        self.recovery = Recovery(
+            self.store,
+            lease=self.options.lease,
+            duration=self.options.duration if self.options.duration > 0 else None,
+            heartbeat=self.heartbeat,
+        )
+
+    def _work(self) -> None:
+        while not self._is_over():
+            try:
+                claims = self._claim()
+                self._back()
+                if not claims:
+                    self._wait()
+            except Error as error:
+                self._is_unsure = True
+                self._outage(error)
+                continue
+            for claim in claims:
+                if self.control.is_stopping:  # what has not begun is released
+                    break
+                self.executor.submit(claim)
+                self.control.pause()
+
+    def _is_over(self) -> bool:
+        self._end_duration()
+        return self.control.is_stopping
+
+    def _end_duration(self) -> None:
+        """Called by the watchdog too: a task that runs inline holds up the loop."""
+        elapsed = time.monotonic() - self._started
+        if not self.control.is_stopping and 0 < self.options.duration < elapsed:
+            # Not the shutdown time: under cron, a task longer than that would be released at the
+            # end of each run and never finish.
+            within = max(self.options.shutdown, app_settings.MAX_RUN_TIME)
+            self.control.stop("the duration is over", within=within, is_order=False)
+
+    def _leave(self) -> None:
+        """Drain, release what is left without spending an attempt, and say goodbye."""
+        if not self._is_registered:
+            return
+        left = self.executor.drain()
+        while True:
+            try:
+                names = {self.identity.name, *(claim.owner for claim in left)}
+                held = [claim for name in names for claim in self.store.held_by(name)]
+                for claim in held:
+                    if self.store.release([claim]):
+                        telemetry.event("release", claim=claim, reason="the worker stops")
+                self.identity.retire()
+            except Error as error:
+                # Whoever recovers the rows later counts a lost attempt; there is no other way to
+                # tell this end from a crash.
+                is_last = self._backoff.failures >= (2 if self.control.is_at_once else 6)
+                if is_last:
+                    telemetry.event("outage", exception=error, hint="could not say goodbye")
+                    return
+                self._outage(error)
+            else:
+                return
+
+    # -- one round ------------------------------------------------------------------------------
+
+    def _claim(self) -> list[Claim]:
+        if self._is_unsure:
+            lost = self._adopt()
+            self._is_unsure = False
+            if lost:
+                return lost
+        if self.heartbeat is not None and self.identity.is_overdue():
+            self.identity.renew()  # this process stood still; who knows what others made of that
+        self.recovery.run_if_due()
+        free = self.executor.free()
+        if not free:
+            return []
+        begun = time.monotonic()
+        claims = self.store.claim(
+            self.identity.name, self.registry, queues=self.options.queues, limit=free
+        )
+        if claims:
+            self._ready_pause = SHORTEST_SLEEP_SECONDS
+        if claims and time.monotonic() - begun > self.options.lease.total_seconds() / 4:
+            # This process may have stood still before the statement was sent, and its name may
+            # have been declared dead. Then the rows are up for recovery already.
+            self.identity.renew()
+            self.store.release(claim for claim in claims if claim.owner != self.identity.name)
+            claims = [claim for claim in claims if claim.owner == self.identity.name]
+        return claims
+
+    def _adopt(self) -> list[Claim]:
+        """Return claims that were committed although the confirmation never arrived.
+
+        What runs is asked first. The other way round, a task that ended between the two questions
+        would still be among the held and no longer among the running, and be run again.
+        """
+        running = self.executor.running()
+        lost = claims_lost_on_the_way(self.store.held_by(self.identity.name), running)
+        if lost:
+            telemetry.event("adopt", claims=lost)
+        return lost
+
+    def _run_one(self, claim: Claim) -> None:
+        started = self._begun[claim] = time.monotonic()
+        try:
+            outcome = run_claim(claim, self.registry, store=self.store, control=self.control)
+            record(self.store, claim, outcome, started=started, control=self.control)
+        except Exception as error:
+            if self.store.in_transaction():
+                raise  # the caller's to deal with, as everything inside its transaction
+            # A defect of ours must cost neither the thread nor the worker.
+            telemetry.event("defect", claim=claim, exception=error)
+        finally:
+            self._begun.pop(claim, None)
+            self._overrun_told.discard(claim)
+
+    def _wait(self) -> None:
+        if not self.executor.free():
+            self.control.polling.wait(self._at_most(float("inf")))
+            return
+        now = self.store.now()
+        due = self.store.look(self.registry, queues=self.options.queues, now=now)
+        if due.is_unknown:
+            self._tell_unknown()
+        seconds = max(self.options.sleep, SHORTEST_SLEEP_SECONDS)
+        if due.is_ready:  # it became due a moment ago, or a rival is just taking it
+            seconds = min(seconds, self._ready_pause)
+            self._ready_pause *= 2  # a producer's transaction may hold the row's lock for long
+        elif due.next_at is not None:
+            seconds = min(seconds, _seconds_until(due.next_at, now=now))
+        refresh_connections(idle_beside=self.store.using)
+        telemetry.event("idle", seconds=seconds)
+        self.control.polling.wait(self._at_most(seconds))
+
+    def _at_most(self, seconds: float) -> float:
+        """Shorten a wait so that neither recovery nor the end of the duration is missed."""
+        seconds = min(seconds, max(self.recovery.seconds_until_due(), SHORTEST_SLEEP_SECONDS))
+        if self.options.duration > 0:
+            left = self.options.duration - (time.monotonic() - self._started)
+            seconds = min(seconds, max(0.0, left) + SHORTEST_SLEEP_SECONDS)
+        return seconds
+
+    def _tell_unknown(self) -> None:
+        names = self.store.unknown_names(self.registry, queues=self.options.queues)
+        if not self._unknown_told.issuperset(names):
+            self._unknown_told.update(names)
+            telemetry.event("unknown", names=names)
+
+    def _tell_stopping(self) -> None:
+        """Called by the watchdog, because a signal handler must not log."""
+        if self.control.is_stopping and not self._is_stopping_told:
+            self._is_stopping_told = True
+            running = list(self._begun)
+            if running:
+                telemetry.event(
+                    "stopping",
+                    reason=self.control.reason,
+                    running=running,
+                    seconds=self.control.remaining(),
+                )
+
+    def _tell_overrun(self) -> None:
+        """Called by the watchdog. A long run is not ended, nor given to another; it is said."""
+        limit, now = app_settings.MAX_RUN_TIME, time.monotonic()
+        for claim, begun in tuple(self._begun.items()):
+            if now - begun > limit and claim not in self._overrun_told:
+                self._overrun_told.add(claim)
+                telemetry.event("overrun", claim=claim, seconds=now - begun)
+
+    # -- outages --------------------------------------------------------------------------------
+
+    def _outage(self, error: Error) -> None:
+        """Say once that the database cannot be used, and wait a little longer each time."""
+        if self.store.in_transaction():
+            raise error  # the caller's transaction is broken: waiting would not mend it
+        close_connections()
+        self.executor.forget_connections()
+        pause = self._backoff.next()
+        if self._backoff.failures > 1:
+            self.control.outage.begin(error)
+        self.control.polling.wait(pause)
+
+    def _back(self) -> None:
+        self._backoff.reset()
+        self.control.outage.end()
+
+
+def _seconds_until(moment: datetime, *, now: datetime) -> float:
+    return max(SHORTEST_SLEEP_SECONDS, (moment - now).total_seconds())
+
+
+def is_in_memory(using: str) -> bool:
+    """Tell whether no other process can see the database, nor another thread without trouble."""
+    connection = connections[using]
+    return connection.vendor == "sqlite" and connection.is_in_memory_db()  # type: ignore[attr-defined]

@@ -1,0 +1,182 @@
+"""Hop 5: the only place that calls user code."""
+
+from __future__ import annotations
+
+import contextvars
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.db import reset_queries
+
+from .. import payload, telemetry
+from ..attempt import Claim, Failed, Outcome, Released, Retry, Succeeded, after_exception
+from ..exceptions import BackgroundTaskError, InvalidTaskError, StopNow
+from ..models import Task
+from ..registry import Registry
+from ..settings import app_settings
+from ..signals import task_error, task_started
+from ..store import Store
+from .control import Control
+from .hygiene import announce, orderly
+
+#: ``Released.reason`` of a task that was interrupted where no worker handles Ctrl-C.
+KEYBOARD_INTERRUPT = "Ctrl-C"
+
+
+def run_claim(
+    claim: Claim, registry: Registry, *, store: Store, control: Control | None = None
+) -> Outcome:
+    """Run the function of a claimed row and say what became of it; never raises.
+
+    The function runs in a copy of the context, so that an activated time zone or language does
+    not leak into the next task.
+
+    Args:
+        claim: The row.
+        registry: The functions by name.
+        store: The store of the row; read only for receivers of ``task_error``.
+        control: The worker's orders; None outside a worker.
+    """
+    if control is not None or app_settings.BACKGROUND_TASK_RUN_ASYNC:
+        reset_queries()  # elsewhere a caller may be counting them, as ``assertNumQueries`` does
+    announce(task_started, sender=Task)
+    telemetry.event("start", claim=claim)
+    with orderly() as mess:
+        outcome = _attempt(claim, registry, store=store, control=control)
+    for guard in control.guards if control else ():
+        mended = guard()
+        if mended:
+            mess.found.append(mended)
+    for what in mess.found:
+        telemetry.event("mess", claim=claim, what=what)
+    return outcome
+
+
+def _attempt(claim: Claim, registry: Registry, *, store: Store, control: Control | None) -> Outcome:
+    returned, pid = False, os.getpid()
+    try:
+        function = _resolve(claim, registry)
+        if function is None:
+            return Released(f"no function is registered as {claim.task_name!r}")
+        args, kwargs = payload.decode(claim.task_params)
+        with control.interruptible() if control else nullcontext():
+            call(function, args, kwargs)
+            returned = True
+            end_if_forked(pid)
+    except BaseException as exception:  # noqa: BLE001 - user code may raise anything
+        end_if_forked(pid, exception)
+        if returned:  # interrupted after its last line: it has done its work
+            return Succeeded()
+        if control is not None and control.is_at_once:
+            return Released("the worker could not wait for it")
+        if issubclass(type(exception), StopNow):  # isinstance would ask a hostile __class__
+            return Released("interrupted")
+        if control is None and issubclass(type(exception), KeyboardInterrupt):
+            return Released(KEYBOARD_INTERRUPT)
+        return _failed(claim, exception, store=store)
+    return Succeeded()
+
+
+def end_if_forked(pid: int, exception: BaseException | None = None) -> None:
+    """End a child process that a task forked and that has come to the end of the task.
+
+    It must not go on as a second worker, under the same name and on the same connections.
+
+    Args:
+        pid: The process in which the task was started.
+        exception: What the task raised in this process.
+    """
+    if os.getpid() == pid:
+        return
+    code = 0 if exception is None else 1
+    if isinstance(exception, SystemExit):
+        code = exception.code if isinstance(exception.code, int) else int(bool(exception.code))
+    elif exception is not None:
+        traceback.print_exception(exception)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
+def _resolve(claim: Claim, registry: Registry) -> Callable[..., Any] | None:
+    registered = registry.get(claim.task_name)
+    if registered is None:
+        return None
+    if registered.task_function is None:
+        raise BackgroundTaskError(f"{claim.task_name!r} is registered without a function")
+    return registered.task_function
+
+
+def call(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """Call a task function in a context of its own; await what it returns, if that is needed."""
+
+    def _call() -> Any:
+        result = function(*args, **kwargs)
+        if inspect.isgenerator(result) or inspect.isasyncgen(result):
+            raise InvalidTaskError(
+                f"{function!r} is a generator function, of which a call runs nothing; "
+                "remove its yield, or call it from a task function"
+            )
+        return async_to_sync(_awaited)(result) if inspect.isawaitable(result) else result
+
+    return contextvars.copy_context().run(_call)
+
+
+async def _awaited(awaitable: Any) -> Any:
+    return await awaitable
+
+
+def _failed(claim: Claim, exception: BaseException, *, store: Store) -> Retry | Failed:
+    """Tell everybody, in the ``except`` block, so that ``sys.exc_info()`` shows the exception.
+
+    Whoever formats a hostile exception, as every log handler does, may be raised at. Then a
+    harmless one is shown in its place.
+    """
+    outcome = _outcome_of(claim, exception)
+    try:
+        _drop_own_frames(exception)
+        telemetry.event("error", claim=claim, exception=exception)
+        _announce_error(claim, exception, store=store)
+    except Exception:  # noqa: BLE001 - see above
+        telemetry.event("error", claim=claim, exception=BackgroundTaskError(outcome.error))
+    return outcome
+
+
+def _outcome_of(claim: Claim, exception: BaseException) -> Retry | Failed:
+    limit = app_settings.MAX_ATTEMPTS
+    try:
+        return after_exception(claim, exception, max_attempts=limit)
+    except Exception:  # noqa: BLE001 - a hostile exception: it is not even possible to ask its class
+        name = type(exception).__name__
+        stand_in = BackgroundTaskError(f"{name} was raised; nothing more can be asked of it")
+        return after_exception(claim, stand_in, max_attempts=limit)
+
+
+def _announce_error(claim: Claim, exception: BaseException, *, store: Store) -> None:
+    if task_error.has_listeners(type(exception)):
+        task = _task_for_receivers(claim, store)
+        if task is not None:
+            announce(task_error, sender=type(exception), task=task)
+
+
+def _drop_own_frames(exception: BaseException) -> None:
+    """Let the traceback begin in the task, which is where a reader looks."""
+    place = exception.__traceback__
+    while place is not None and place.tb_frame.f_code.co_filename == __file__:
+        place = place.tb_next
+    if place is not None:
+        exception.__traceback__ = place
+
+
+def _task_for_receivers(claim: Claim, store: Store) -> Task | None:
+    try:
+        return store.task_of(claim)
+    except Exception:  # noqa: BLE001 - the task may have left its connection unusable; the outcome comes first
+        return None
