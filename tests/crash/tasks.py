@@ -1,0 +1,45 @@
+"""Tasks for workers that are killed. What really ran is written down outside the database."""
+
+import os
+from pathlib import Path
+
+from background_task import background
+from tests.app.models import Ledger
+from tests.waiting import wait_until
+
+
+def note(key):
+    """Append one line; the operating system keeps lines of several processes apart."""
+    descriptor = os.open(os.environ["CRASH_LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        os.write(descriptor, f"{key} {os.getpid()}\n".encode())
+    finally:
+        os.close(descriptor)
+
+
+@background
+def work(key):
+    """Run once, as far as the ledger outside and the one inside the database know."""
+    note(key)
+    Ledger.objects.create(key=str(key))
+
+
+@background
+def work_until(key, path):
+    """Note the start, wait for a file, note the end."""
+    note(f"{key}:started")
+    wait_until(Path(path).exists, deadline=60)
+    note(f"{key}:finished")
+
+
+@background
+def fail(key):
+    note(key)
+    raise ValueError("on purpose")
+
+
+@background
+def exit_process(key):
+    """What a task that brings its worker down looks like from outside."""
+    note(key)
+    os._exit(7)

@@ -1,0 +1,1 @@
+"""An app whose tasks fork, and one that will not be interrupted."""

@@ -1,0 +1,191 @@
+"""How many statements each verb sends, however many rows there are."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.contenttypes.models import ContentType
+
+from background_task.attempt import Failed, Released, Retry, Succeeded
+from background_task.models import CompletedTask, Task, Worker
+from background_task.producer import TaskSpec, enqueue
+from background_task.schedule import TaskSchedule
+from background_task.store import Fleet
+from background_task.worker.recovery import recover
+from tests.store.rows import LEASE, NAMES, add, add_as_1x, statements, worker
+
+MINUTE = timedelta(minutes=1)
+CHECK = {"action": TaskSchedule.CHECK_EXISTING}
+MOVE = {"action": TaskSchedule.RESCHEDULE_EXISTING}
+REMOVE = {"remove_existing_tasks": True}
+
+
+@pytest.fixture(autouse=True)
+def backlog(transactional_db, store):
+    """Rows of every kind; no verb may ask about each of them."""
+    now = store.now()
+    for number in range(20):
+        add(store, task_name="unknown", queue="other", priority=number % 2)
+        add(store, due_in=3600, priority=number % 3)
+        add(store, locked_by=f"worker {number}", locked_at=now)
+        worker(f"worker {number}", now=now)
+        CompletedTask.objects.create(task_name="known", run_at=now)
+    ContentType.objects.get_for_model(Task)  # Django remembers them from here on
+    return now
+
+
+@pytest.fixture
+def is_on_host(settings):
+    """SQLite: the clock is the host's, and rows are not stepped over but tried one by one."""
+    return settings.DATABASE == "sqlite"
+
+
+@pytest.fixture
+def clock(is_on_host):
+    return 0 if is_on_host else 1
+
+
+@pytest.fixture
+def levels(settings):
+    """The backlog's three levels of priority: found at once, or one by one until none is left."""
+    return 4 if settings.DATABASE == "mariadb" else 1
+
+
+def count(act):
+    with statements() as kept:
+        result = act()
+    return len(kept.all), result
+
+
+def put(**options):
+    return enqueue(TaskSpec("known", **options), sender=TaskSpec)
+
+
+def test_enqueue_takes_one_statement(store):
+    assert count(put)[0] == 1
+
+
+def test_enqueue_with_a_creator_takes_one_statement(store, django_user_model):
+    user = django_user_model.objects.create(username="u")
+    ContentType.objects.get_for_model(user)
+    assert count(lambda: put(creator=user))[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        # The first call, and a second one that meets its row. MariaDB's callers take turns, and
+        # look rows up before they lock them; SQLite locks by writing.
+        (CHECK, {"sqlite": (2, 1), "postgresql": (2, 1), "mariadb": (4, 2)}),
+        (MOVE, {"sqlite": (2, 1), "postgresql": (2, 1), "mariadb": (3, 3)}),
+        (REMOVE, {"sqlite": (2, 4), "postgresql": (2, 3), "mariadb": (3, 5)}),
+    ],
+    ids=["check", "move", "remove"],
+)
+def test_enqueue_alone_takes_few_statements(store, settings, option, expected):
+    first, task = count(lambda: put(queue="q", **option))
+    again, _ = count(lambda: put(queue="q", **option))
+    assert task.queue == "q"
+    assert (first, again) == expected[settings.DATABASE]
+
+
+@pytest.mark.parametrize("limit", [1, 10])
+def test_claim_marks_all_rows_with_one_statement(store, clock, is_on_host, limit):
+    for _ in range(limit):
+        add(store, priority=5)
+    number, claims = count(lambda: store.claim("w", NAMES, limit=limit))
+    assert len(claims) == limit
+    assert number == clock + (2 + limit if is_on_host else 3)  # the levels, the rows, the marks
+
+
+def test_claim_with_nothing_due_looks_at_the_levels_only(store, clock, levels):
+    Task.objects.filter(task_name="unknown").delete()
+    assert count(lambda: store.claim("w", NAMES, limit=10)) == (clock + levels, [])
+
+
+def test_claim_with_nothing_known_due_asks_once_per_level_that_has_due_rows(store, clock, levels):
+    assert count(lambda: store.claim("w", NAMES, limit=10)) == (clock + levels + 2, [])
+
+
+def test_claim_of_rows_of_1x_gives_each_a_uid(store, clock, is_on_host):
+    for _ in range(3):
+        add_as_1x(store, priority=5)
+    number, claims = count(lambda: store.claim("w", NAMES, limit=3))
+    assert len(claims) == 3
+    assert number == clock + (2 + 3 if is_on_host else 3) + 3
+
+
+def test_claim_one_takes_two_statements(store, clock):
+    task = add(store)
+    assert count(lambda: store.claim_one(task.pk, "w"))[0] == clock + 2
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        (Succeeded(), 4),
+        (Failed("error"), 4),
+        (Retry("error", MINUTE), 1),
+        (Released("stopping"), 1),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_finish_takes_few_statements(store, clock, outcome, expected):
+    claim = store.claim_one(add(store).pk, "w")
+    number, finish = count(lambda: store.finish(claim, outcome))
+    assert finish is not None
+    assert number == clock + expected
+
+
+def test_finish_with_a_repetition_takes_one_more(store, clock):
+    claim = store.claim_one(add(store, repeat=60).pk, "w")
+    assert count(lambda: store.finish(claim, Succeeded()))[0] == clock + 5
+
+
+@pytest.mark.parametrize("outcome", [Succeeded(), Retry("error", MINUTE)])
+def test_finish_of_a_stale_claim_stops_at_the_first_statement(store, clock, outcome):
+    claim = store.claim_one(add(store).pk, "w")
+    store.release([claim])
+    assert count(lambda: store.finish(claim, outcome)) == (clock + 1, None)
+
+
+def test_release_takes_one_statement_for_each_claim(store):
+    add(store), add(store)
+    claims = store.claim("w", NAMES, limit=2)
+    assert count(lambda: store.release(claims)) == (2, 2)
+
+
+def test_idle_look_looks_at_the_levels_only(store, clock, levels):
+    Task.objects.filter(task_name="unknown").delete()
+    number, due = count(lambda: store.look(NAMES))
+    assert due.next_at is not None
+    assert number == clock + levels
+
+
+def test_look_at_due_rows_asks_up_to_twice_per_level(store, clock, levels):
+    number, due = count(lambda: store.look(NAMES))
+    assert due.is_unknown
+    assert number == clock + levels + 3
+
+
+def test_recover_with_nobody_dead_takes_two_statements(store, clock):
+    assert count(lambda: recover(store)) == (clock + 2, 0)
+
+
+def test_recover_takes_one_statement_for_each_row_after_three(store, clock, backlog):
+    worker("dead", now=backlog - 2 * LEASE)
+    for _ in range(3):
+        add(store, locked_by="dead", locked_at=backlog)
+    number, recovered = count(lambda: recover(store))
+    assert recovered == 3
+    assert number == clock + 3 + 3 * (clock + 1)
+
+
+def test_renew_takes_one_statement(store, clock):
+    assert count(lambda: Fleet(store.using).renew("worker 1", lease=LEASE)) == (clock + 1, True)
+
+
+def test_register_takes_two_statements(store, clock):
+    fleet = Fleet(store.using)
+    number, _ = count(lambda: fleet.register("new", queues="", capacity=1, lease=LEASE))
+    assert number == clock + 2
+    assert Worker.objects.filter(name="new").exists()

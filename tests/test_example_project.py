@@ -1,0 +1,160 @@
+"""The example project works as its README says, in the Python that runs the tests."""
+
+import configparser
+import re
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from background_task.settings import SETTINGS
+from tests.example import EXAMPLE, copy_example, example_environment, manage, query
+from tests.process import RunningProcess
+
+pytest.importorskip("PIL", reason="Pillow, which the example needs, is not installed here")
+
+pytestmark = pytest.mark.only_on("sqlite")  # the example brings its own SQLite database
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return copy_example(tmp_path)
+
+
+def test_its_own_tests_pass(project):
+    result = manage(project, "test")
+
+    assert result.returncode == 0, result.stdout
+    assert re.search(r"^Ran \d\d tests", result.stdout, re.MULTILINE), result.stdout
+
+
+def test_its_migrations_are_complete(project):
+    result = manage(project, "makemigrations", "--check", "--dry-run")
+
+    assert result.returncode == 0, result.stdout
+
+
+def test_its_settings_pass_the_system_checks(project):
+    assert manage(project, "migrate").returncode == 0
+
+    result = manage(project, "check", "--fail-level", "WARNING", "--database", "default")
+
+    assert result.returncode == 0, result.stdout
+
+
+def test_load_samples_twice_changes_nothing(project):
+    manage(project, "migrate")
+
+    first, second = manage(project, "load_samples"), manage(project, "load_samples")
+
+    assert first.returncode == 0, first.stdout
+    assert first.stdout == second.stdout == "The library holds 4 documents and 3 pictures.\n"
+
+
+def start_demo(project: Path, *arguments: str) -> RunningProcess:
+    return RunningProcess(
+        [sys.executable, str(project / "demo.py"), "--no-venv", *arguments],
+        env=example_environment(),
+        cwd=project.parent,
+    )
+
+
+def test_demo_shows_everything_and_serves_the_site_until_interrupted(project):
+    demo = start_demo(project, "--serve", "--port", "0")
+    try:
+        address = demo.wait_for_line(r"http://127\.0\.0\.1:\d+/")[0]
+        demo.wait_for_line("Ctrl-C stops both", deadline=110)
+        page = fetch(address)
+        assert "lighthouse" in page
+        assert "/media/thumbnails/" in page
+        assert "Log in" in fetch(f"{address}admin/")
+
+        demo.interrupt()
+
+        assert demo.wait(60) == 0, demo.output
+    finally:
+        demo.clean_up()
+    for event in ("row", "running", "done", "failed", "repeats", "killed", "lost"):
+        assert re.search(rf"\d s  {event} ", demo.output), f"{event} not in:\n{demo.output}"
+    assert "MISSING" not in demo.output
+    database = project / "var" / "db.sqlite3"
+    assert query(database, "select 1 from background_task where locked_by is not null") == []
+    assert query(database, "select 1 from background_task_worker where stopped_at is null") == []
+
+
+def test_demo_started_twice_in_one_folder_refuses_to_remove_the_other_ones_files(project):
+    first = start_demo(project)
+    try:
+        first.wait_for_line("fresh SQLite database")
+        second = start_demo(project)
+        try:
+            assert second.wait(30) == 1
+        finally:
+            second.clean_up()
+        assert "Another demo runs in" in second.output
+        first.terminate()
+        assert first.wait(60) == 128 + 15
+    finally:
+        first.clean_up()
+
+
+def test_demo_on_a_taken_port_says_so_and_starts_nothing(project):
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        demo = start_demo(project, "--serve", "--port", str(port))
+        try:
+            assert demo.wait(30) == 1
+        finally:
+            demo.clean_up()
+    assert f"Port {port} on 127.0.0.1 cannot be used" in demo.output
+    assert not (project / "var").exists()
+
+
+def fetch(address: str) -> str:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(address, timeout=20) as response:
+        return response.read().decode()
+
+
+def test_supervisors_wait_longer_than_a_worker_takes_to_stop():
+    longest = SETTINGS["SHUTDOWN_SECONDS"].default
+    supervisord = configparser.RawConfigParser(inline_comment_prefixes=(";",))
+    supervisord.read(EXAMPLE / "deploy" / "supervisord.conf")
+    systemd = configparser.RawConfigParser(strict=False)
+    systemd.optionxform = str
+    systemd.read(EXAMPLE / "deploy" / "example-worker.service")
+
+    assert supervisord.getint("program:worker", "stopwaitsecs") > longest
+    assert supervisord["program:worker"]["stopsignal"] == "TERM"
+    assert systemd.getint("Service", "TimeoutStopSec") > longest
+    assert systemd["Service"]["KillSignal"] == "SIGTERM"
+    assert systemd["Service"]["Restart"] == "always"
+
+
+def test_crontab_line_runs_a_worker_that_ends_by_itself(project):
+    manage(project, "migrate")
+    [line] = [
+        line
+        for line in (project / "deploy" / "crontab").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
+    command = line.removeprefix("* * * * * ")
+    assert command != line
+    command = command.replace("/srv/example_project", str(project))
+    command = command.replace("--duration 55", "--duration 1")
+
+    result = subprocess.run(
+        ["/bin/sh", "-c", command], env=example_environment(), timeout=60, check=False
+    )
+
+    log = (project / "var" / "worker.log").read_text()
+    assert result.returncode == 0, log
+    assert query(
+        project / "var" / "db.sqlite3",
+        "select count(*) from background_task_worker where stopped_at is not null",
+    ) == [(1,)]
