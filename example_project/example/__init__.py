@@ -1,0 +1,1 @@
+"""The example site: one small app, `library`, and its background tasks."""

@@ -1,0 +1,1 @@
+"""A small library whose slow work runs in background tasks."""
