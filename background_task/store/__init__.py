@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import connections, router
 
 from ..models import Task
@@ -9,16 +11,17 @@ from .base import Store, is_outage
 from .fleet import Fleet
 from .levels import LevelStore
 from .mysql import MySQLStore
+from .postgresql import PostgreSQLStore
 from .result import Due, Finish
-from .skip_locked import SkipLockedStore
+from .sqlite import SQLiteStore
 
 __all__ = ["Due", "Finish", "Fleet", "Store", "get_store", "is_outage", "task_database"]
 
 #: By vendor, not by feature flags: asking MySQL for those needs a server that answers.
 STORES: dict[str, type[Store]] = {
-    "postgresql": SkipLockedStore,
+    "postgresql": PostgreSQLStore,
     "mysql": MySQLStore,
-    "sqlite": LevelStore,
+    "sqlite": SQLiteStore,
 }
 
 
@@ -34,4 +37,7 @@ def get_store(using: str | None = None) -> Store:
         using: The alias of the database; None lets the project's routers decide.
     """
     using = task_database() if using is None else using
-    return STORES.get(connections[using].vendor, Store)(using)
+    connection: Any = connections[using]
+    if connection.vendor == "sqlite" and connection.Database.sqlite_version_info < (3, 35):
+        return LevelStore(using)  # it has no RETURNING
+    return STORES.get(connection.vendor, Store)(using)

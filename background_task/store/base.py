@@ -10,34 +10,29 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from functools import cached_property
 
-from django.db import DatabaseError, connections, transaction
-from django.db.models import F, Q
+from django.db import DatabaseError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
-from .. import payload
 from ..attempt import Claim, Failed, Outcome, Released, Retry, Succeeded
 from ..identity import new_uid
 from ..models import CompletedTask, Task, TaskQuerySet, Worker
 from ..payload import ascii_only
 from ..settings import app_settings
 from .clock import read_clock
-from .result import CLAIM_FIELDS, Candidate, Due, Finish
+from .intake import Intake
+from .result import CLAIM_FIELDS, Candidate, Due, Finish, chosen
+
+#: Keys in one statement; SQLite once took no more than 999 parameters.
+MOST_KEYS = 500
 
 
-class Store:
+class Store(Intake):
     """The rows of one database.
 
     Args:
         using: The alias of the database that holds the tables.
     """
-
-    def __init__(self, using: str) -> None:
-        self.using = using
-
-    @cached_property
-    def tasks(self) -> TaskQuerySet:
-        """All live rows."""
-        return TaskQuerySet(Task, using=self.using)
 
     @cached_property
     def order(self) -> str:
@@ -52,70 +47,6 @@ class Store:
         """
         return timezone.now() if self.in_transaction() else read_clock(self.using)
 
-    def in_transaction(self) -> bool:
-        """Tell whether this thread is inside a transaction, whose rows nobody else can see."""
-        return connections[self.using].in_atomic_block
-
-    # -- add ------------------------------------------------------------------------------------
-
-    def add(self, task: Task) -> Task:
-        """Insert a row, in the caller's transaction if there is one."""
-        task.save(using=self.using, force_insert=True)
-        return task
-
-    def waiting(self, task_hash: str, *, queue: str | None) -> TaskQuerySet:
-        """Return the rows of a call that are yet to run, in that queue if one is named."""
-        waiting = self.tasks.filter(task_hash=task_hash, locked_by=None, failed_at=None)
-        return waiting.filter(queue=queue) if queue else waiting
-
-    def is_waiting(self, task_hash: str, *, queue: str | None) -> bool:
-        """Tell whether a call has a row that is yet to run, in that queue if one is named.
-
-        Reads without locks, which would be held until the caller's transaction ends. On SQLite that
-        transaction is to insert next, and if it began by reading it could not wait for a writer.
-        """
-        waiting = self.waiting(task_hash, queue=queue)
-        if connections[self.using].features.has_select_for_update or not self.in_transaction():
-            return waiting.exists()
-        return bool(waiting.update(priority=F("priority")))
-
-    def remove_waiting(self, task_hash: str, *, queue: str | None) -> int:
-        """Delete the rows of a call that nobody owns, in that queue if one is named.
-
-        Call it inside a transaction. Where the project listens to Django's delete signals,
-        ``delete`` first reads the rows and then deletes them by their keys: without their locks, a
-        worker that claims one in between would lose it while it runs.
-        """
-        keys = self._lock(self.waiting(task_hash, queue=queue))
-        return self.tasks.filter(pk__in=keys).delete()[0] if keys else 0
-
-    def take_turn(self, task: Task) -> bool:
-        """Make sure that of two callers who both found no waiting row only one inserts.
-
-        Here by a unique key on the row to be inserted: the index refuses the second one, who then
-        looks again. To be called inside a transaction, which holds what was taken to its end.
-
-        Returns:
-            Whether the caller may have waited, and should look again before inserting.
-        """
-        task.unique_key = payload.unique_key(task.task_hash, task.queue)
-        return False
-
-    def free_key(self, task: Task) -> int:
-        """Take a task's unique key from a row that has no more right to it.
-
-        Claiming does so already; but 1.x, running beside this version, locks rows without, and
-        people move waiting rows to other queues.
-        """
-        same_queue = Q(queue__isnull=True) if task.queue is None else Q(queue=task.queue)
-        rightful = self.tasks.filter(
-            same_queue, task_hash=task.task_hash, locked_by__isnull=True, failed_at__isnull=True
-        )
-        holders = self.tasks.filter(unique_key=task.unique_key)
-        if rightful.filter(unique_key=task.unique_key).exists():
-            return 0
-        return holders.update(unique_key=None)
-
     # -- claim ----------------------------------------------------------------------------------
 
     def claim(
@@ -125,23 +56,30 @@ class Store:
         *,
         queues: Collection[str] = (),
         limit: int = 1,
+        ahead: int = 0,
         now: datetime | None = None,
     ) -> list[Claim]:
         """Take due rows for ``owner``, in the order in which they are to run.
 
         Committed before it returns, unless the caller is inside a transaction.
 
+        What is claimed ahead may be lost with its worker before it began, and yet an attempt is
+        spent: nobody can tell. So only rows that have not lost one are: a task that kills its
+        worker costs its neighbours one attempt, once, and never their last.
+
         Args:
             owner: The worker's name.
             names: The functions it knows; rows of others are left for other workers.
             queues: The queues it serves; none means all, the unnamed one included.
-            limit: The most rows to take.
+            limit: The most rows to take to be run at once.
+            ahead: The most rows to take on top, to be run next.
             now: Overrides the database's clock.
         """
         now = self.now() if now is None else now
         # Read outside the transaction: on SQLite one that begins by reading cannot wait for
         # another writer. What a rival changes meanwhile, ``_take`` notices.
-        candidates = self._candidates(names, queues=queues, limit=limit, now=now)
+        found = self._candidates(names, queues=queues, limit=limit + ahead, now=now)
+        candidates = chosen(found, limit=limit)
         if not candidates:
             return []
         with transaction.atomic(using=self.using):
@@ -217,6 +155,15 @@ class Store:
         with transaction.atomic(using=self.using):
             return self._archive(claim, outcome, now=now, reduced=reduced)
 
+    def finish_many(
+        self, ends: Sequence[tuple[Claim, Outcome]], *, now: datetime | None = None
+    ) -> list[Finish | None]:
+        """Write several outcomes, each as ``finish`` does, at a lower cost where that is possible.
+
+        After an error some may be recorded and others not; ``find_finish`` tells.
+        """
+        return [self.finish(claim, outcome, now=now) for claim, outcome in ends]
+
     def find_finish(self, claim: Claim, outcome: Outcome) -> Finish | None:
         """Return what an earlier ``finish`` recorded whose confirmation was lost, if it did."""
         if isinstance(outcome, Succeeded | Failed):
@@ -242,7 +189,14 @@ class Store:
 
     def release(self, claims: Iterable[Claim]) -> int:
         """Hand back rows without spending an attempt; return how many were still held."""
-        return sum(self._held(claim).update(locked_by=None, locked_at=None) for claim in claims)
+        together: dict[tuple[str, int], list[Claim]] = {}
+        for claim in claims:
+            together.setdefault((claim.owner, claim.number), []).append(claim)
+        return sum(
+            self._held(*group[start : start + MOST_KEYS]).update(locked_by=None, locked_at=None)
+            for group in together.values()
+            for start in range(0, len(group), MOST_KEYS)
+        )
 
     def task_of(self, claim: Claim) -> Task | None:
         """Return the row of a claim as it is now, None if it is gone."""
@@ -275,14 +229,6 @@ class Store:
         return self._claims(rows.order_by("locked_at")[:limit])
 
     # -- internals ------------------------------------------------------------------------------
-
-    def _lock(self, rows: TaskQuerySet) -> list[int]:
-        """Keep rivals away from rows until the transaction ends; return the rows' keys."""
-        if connections[self.using].features.has_select_for_update:
-            rows = rows.order_by("pk").select_for_update()
-        elif not rows.update(priority=F("priority")):  # SQLite's first write locks everybody out
-            return []
-        return list(rows.values_list("pk", flat=True))
 
     def _waiting(self, queues: Collection[str]) -> TaskQuerySet:
         waiting = self.tasks.filter(locked_by__isnull=True, failed_at__isnull=True)
@@ -327,8 +273,14 @@ class Store:
             claims.append(Claim(task_id=values.pop("pk"), number=number, owner=owner, **values))
         return claims
 
-    def _held(self, claim: Claim) -> TaskQuerySet:
-        held = self.tasks.owned_by(claim.owner).filter(pk=claim.task_id)
+    def _held(self, claim: Claim, *others: Claim) -> TaskQuerySet:
+        """Return the row of a claim that still holds, and those of others of its owner and number.
+
+        This is the fence: all that is written for a claim is written to these rows.
+        """
+        keys = [claim.task_id, *(other.task_id for other in others)]
+        by_key = {"pk__in": keys} if others else {"pk": claim.task_id}
+        held = self.tasks.owned_by(claim.owner).filter(**by_key)
         if claim.number == 0:  # locked by a version that did not count claims
             return held.filter(Q(claim_number__isnull=True) | Q(claim_number=0))
         return held.filter(claim_number=claim.number)

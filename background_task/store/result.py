@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -48,9 +49,16 @@ class Candidate:
         )
 
 
+def chosen(candidates: Iterable[Candidate], *, limit: int) -> list[Candidate]:
+    """Leave out, of what is claimed ahead, rows that have lost an attempt; see ``Store.claim``."""
+    return [
+        row for place, row in enumerate(candidates) if place < limit or not row.values["attempts"]
+    ]
+
+
 @dataclass(frozen=True)
 class Finish:
-    """What ``Store.finish`` recorded."""
+    """What ``Store.finish`` recorded, as far as it has seen the rows: a group only sees keys."""
 
     completed: CompletedTask | None = None
     repetition: Task | None = None

@@ -9,10 +9,11 @@ from django.db import transaction
 
 from ..attempt import Claim
 from ..models import TaskQuerySet
-from .levels import LevelStore
+from .group import GroupStore
+from .result import chosen
 
 
-class SkipLockedStore(LevelStore):
+class SkipLockedStore(GroupStore):
     """A store for databases with ``FOR UPDATE SKIP LOCKED``."""
 
     def claim(
@@ -22,17 +23,19 @@ class SkipLockedStore(LevelStore):
         *,
         queues: Collection[str] = (),
         limit: int = 1,
+        ahead: int = 0,
         now: datetime | None = None,
     ) -> list[Claim]:
         """Lock the rows, then mark them all with one statement."""
         now = self.now() if now is None else now
         with transaction.atomic(using=self.using):
-            candidates = self._candidates(names, queues=queues, limit=limit, now=now)
+            found = self._candidates(names, queues=queues, limit=limit + ahead, now=now)
+            candidates = chosen(found, limit=limit)
             if not candidates:
                 return []
             claims = [candidate.claimed_by(owner) for candidate in candidates]
-            chosen = [candidate.pk for candidate in candidates]
-            self.tasks.filter(pk__in=chosen).mark_claimed(owner, now=now)
+            keys = [candidate.pk for candidate in candidates]
+            self.tasks.filter(pk__in=keys).mark_claimed(owner, now=now)
             for candidate, claim in zip(candidates, claims, strict=True):
                 if candidate.values["uid"] is None:
                     self.tasks.filter(pk=candidate.pk).update(uid=claim.uid)

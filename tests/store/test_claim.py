@@ -6,9 +6,9 @@ import pytest
 
 from background_task.models import Task
 from background_task.store import Store, get_store
-from background_task.store.levels import LevelStore
 from background_task.store.mysql import MySQLStore
-from background_task.store.skip_locked import SkipLockedStore
+from background_task.store.postgresql import PostgreSQLStore
+from background_task.store.sqlite import SQLiteStore
 from tests.store.rows import LEASE, NAMES, add, add_as_1x, row, worker
 
 
@@ -23,7 +23,7 @@ def either(request, store):
 
 
 def test_get_store_picks_the_one_made_for_the_database(db, settings):
-    expected = {"sqlite": LevelStore, "postgresql": SkipLockedStore, "mariadb": MySQLStore}
+    expected = {"sqlite": SQLiteStore, "postgresql": PostgreSQLStore, "mariadb": MySQLStore}
     assert type(get_store()) is expected[settings.DATABASE]
 
 

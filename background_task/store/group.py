@@ -1,0 +1,135 @@
+"""Finishing many claims at once: rows go to the archive as a set, still fenced one by one.
+
+Only where nobody looks at the single rows. A project that listens to Django's own save and delete
+signals of the tables, or has foreign keys to them, gets each row as ``Store.finish`` does it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from django.db import connections, transaction
+from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
+
+from ..attempt import LARGEST_ATTEMPTS, Claim, Outcome, Succeeded
+from ..identity import new_uid
+from ..models import CompletedTask, Task, TaskRecord
+from .levels import LevelStore
+from .result import Finish
+
+#: Rows in one statement; more do not make it cheaper.
+MOST_ROWS = 500
+
+#: Claims with the same proof of ownership, by which a statement can find their rows.
+Group = tuple[str, int, list[int]]
+
+SIGNALS = (pre_save, post_save, pre_delete, post_delete)
+
+
+class GroupStore(LevelStore):
+    """A store that archives succeeded tasks by ``INSERT ... SELECT``."""
+
+    def finish_many(
+        self, ends: Sequence[tuple[Claim, Outcome]], *, now: datetime | None = None
+    ) -> list[Finish | None]:
+        """Write several outcomes; see ``Store.finish_many``."""
+        if self.in_transaction() or is_watched():
+            return super().finish_many(ends, now=now)
+        plain = [claim for claim, outcome in ends if claim.number and type(outcome) is Succeeded]
+        archived = self._archive_many(plain, now=now) if plain else {}
+        return [
+            archived.get(claim.task_id)
+            if claim.number and type(outcome) is Succeeded
+            else self.finish(claim, outcome, now=now)
+            for claim, outcome in ends
+        ]
+
+    def _archive_many(
+        self, claims: Collection[Claim], *, now: datetime | None
+    ) -> dict[int, Finish]:
+        """Archive what still holds, and say of which rows that was."""
+        return self._archive_locked(grouped(claims), now=self.now() if now is None else now)
+
+    def _archive_locked(self, groups: Sequence[Group], *, now: datetime) -> dict[int, Finish]:
+        """Lock the rows, add repetitions, copy to the archive, delete: in one transaction.
+
+        The first statement takes the locks, as in ``Store.finish``: whoever else wants to finish
+        one of the rows waits, and then finds it gone.
+        """
+        with transaction.atomic(using=self.using):
+            held: list[int] = []
+            for owner, number, keys in groups:
+                rows = self.tasks.owned_by(owner).filter(pk__in=keys, claim_number=number)
+                held += self._lock(rows)
+            if not held:
+                return {}
+            rows = self.tasks.filter(pk__in=held)
+            following = {task.pk: task.repetition(now=now) for task in rows.filter(repeat__gt=0)}
+            repetitions = [task for task in following.values() if task is not None]
+            for task in repetitions:
+                task.uid, task.enqueued_at = new_uid(), now
+            self.tasks.bulk_create(repetitions)
+            with connections[self.using].cursor() as cursor:
+                cursor.execute(
+                    f"{self.copying} FROM {self.table} WHERE id IN ({in_sql(held)})",
+                    [self._moment(now)],
+                )
+            rows._raw_delete(self.using)
+        return {key: Finish(repetition=following.get(key)) for key in held}
+
+    # -- pieces of statements -------------------------------------------------------------------
+
+    @cached_property
+    def table(self) -> str:
+        """The quoted name of the table of live tasks."""
+        return connections[self.using].ops.quote_name(Task._meta.db_table)
+
+    @cached_property
+    def copying(self) -> str:
+        """``INSERT INTO archive (...) SELECT ...``, with one parameter: the time of the end."""
+        quote = connections[self.using].ops.quote_name
+        values = {
+            name: name
+            for name in (quote(str(field.column)) for field in TaskRecord._meta.local_fields)
+        }
+        least = "MIN" if connections[self.using].vendor == "sqlite" else "LEAST"
+        values[quote("run_at")] = "%s"
+        # Not past what the column can count to.
+        values[quote("attempts")] = f"{least}(attempts, {LARGEST_ATTEMPTS - 1}) + 1"
+        archive = quote(CompletedTask._meta.db_table)
+        return f"INSERT INTO {archive} ({', '.join(values)}) SELECT {', '.join(values.values())}"
+
+    def _moment(self, moment: datetime) -> Any:
+        """Return a time as a parameter of a raw statement."""
+        field = Task._meta.get_field("run_at")
+        return field.get_db_prep_value(moment, connections[self.using])
+
+
+def is_watched() -> bool:
+    """Tell whether anything in the project wants to see single rows saved or deleted."""
+    return bool(Task._meta.related_objects or CompletedTask._meta.related_objects) or any(
+        signal.receivers and signal.has_listeners(model)
+        for signal in SIGNALS
+        for model in (Task, CompletedTask)
+    )
+
+
+def grouped(claims: Iterable[Claim]) -> list[Group]:
+    """Return claims with the same owner and number together, in pieces of ``MOST_ROWS``."""
+    keys: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for claim in claims:
+        keys[claim.owner, claim.number].append(claim.task_id)
+    return [
+        (owner, number, sorted(group[start : start + MOST_ROWS]))
+        for (owner, number), group in keys.items()
+        for start in range(0, len(group), MOST_ROWS)
+    ]
+
+
+def in_sql(keys: Iterable[int]) -> str:
+    """Return primary keys as a list in SQL; whole numbers need no quoting."""
+    return ", ".join(f"{key:d}" for key in keys)

@@ -1,0 +1,114 @@
+"""PostgreSQL: a claim is one statement, and so is a group of finishes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from django.db import connections
+
+from ..attempt import Claim
+from .group import grouped
+from .result import CLAIM_FIELDS, Finish
+from .skip_locked import SkipLockedStore
+
+#: The levels of priority are found one by one, and only as many as are needed to fill the limit.
+#: The keys come as an array, so that the rows are found by their keys however large the table
+#: seems to be to the planner.
+CLAIM = """
+WITH RECURSIVE lvl(priority) AS (
+    (SELECT priority FROM {table} WHERE {waiting} ORDER BY priority {order} LIMIT 1)
+    UNION ALL
+    SELECT (SELECT t.priority FROM {table} t
+            WHERE {waiting} AND t.priority {beyond} lvl.priority
+            ORDER BY t.priority {order} LIMIT 1)
+    FROM lvl WHERE lvl.priority IS NOT NULL
+), due AS (
+    SELECT rows_.id, rows_.attempts, row_number() OVER () AS place
+    FROM lvl CROSS JOIN LATERAL (
+        SELECT t.id, t.attempts FROM {table} t
+        WHERE {waiting} AND t.priority = lvl.priority AND t.run_at <= {now}
+            AND t.task_name = ANY(%(names)s)
+        ORDER BY t.run_at, t.id LIMIT %(most)s FOR UPDATE SKIP LOCKED
+    ) AS rows_ LIMIT %(most)s
+)
+UPDATE {table} SET locked_by = %(owner)s, locked_at = {now},
+    claim_number = COALESCE(claim_number, 0) + 1, started_at = COALESCE(started_at, {now}),
+    unique_key = NULL, uid = COALESCE(uid, gen_random_uuid())
+WHERE id = ANY(ARRAY(SELECT id FROM due WHERE place <= %(limit)s OR attempts = 0))
+RETURNING {columns}
+"""
+
+FINISH = """
+WITH gone AS (
+    DELETE FROM {table}
+    WHERE id = ANY(%s) AND claim_number = %s AND locked_by = %s AND repeat <= 0
+    RETURNING *
+), kept AS ({copying} FROM gone)
+SELECT id FROM gone
+"""
+
+
+class PostgreSQLStore(SkipLockedStore):
+    """A store for PostgreSQL."""
+
+    def claim(
+        self,
+        owner: str,
+        names: Collection[str],
+        *,
+        queues: Collection[str] = (),
+        limit: int = 1,
+        ahead: int = 0,
+        now: datetime | None = None,
+    ) -> list[Claim]:
+        """Lock, mark and read the rows with one statement."""
+        if len(queues) > 1:  # each has an index range of its own
+            return super().claim(owner, names, queues=queues, limit=limit, ahead=ahead, now=now)
+        if now is None and self.in_transaction():
+            now = self.now()
+        params: dict[str, Any] = {
+            "owner": owner,
+            "names": list(names),
+            "limit": limit,
+            "most": limit + ahead,
+        }
+        waiting = "locked_by IS NULL AND failed_at IS NULL"
+        for queue in queues:
+            waiting, params["queue"] = f"queue = %(queue)s AND {waiting}", queue
+        if now is not None:
+            params["now"] = self._moment(now)
+        statement = CLAIM.format(
+            table=self.table,
+            waiting=waiting,
+            order="DESC" if self.order else "ASC",
+            beyond="<" if self.order else ">",
+            now="statement_timestamp()" if now is None else "%(now)s::timestamptz",
+            columns=", ".join("id" if name == "pk" else name for name in CLAIM_FIELDS),
+        )
+        with connections[self.using].cursor() as cursor:
+            cursor.execute(statement, params)
+            claims = [Claim(row[0], row[1], owner, *row[2:]) for row in cursor.fetchall()]
+        sign = -1 if self.order else 1
+        claims.sort(key=lambda claim: (sign * claim.priority, claim.run_at, claim.task_id))
+        return claims
+
+    def _archive_many(
+        self, claims: Collection[Claim], *, now: datetime | None
+    ) -> dict[int, Finish]:
+        """Move what does not repeat with one statement; the rest needs a look at its rows."""
+        done: dict[int, Finish] = {}
+        copying = self.copying if now is not None else self.copying.replace("%s", "now()")
+        times = [] if now is None else [self._moment(now)]
+        with connections[self.using].cursor() as cursor:
+            for owner, number, keys in grouped(claims):
+                cursor.execute(
+                    FINISH.format(table=self.table, copying=copying),
+                    [keys, number, owner, *times],
+                )
+                done.update(dict.fromkeys((key for (key,) in cursor.fetchall()), Finish()))
+        rest = grouped(claim for claim in claims if claim.task_id not in done)
+        if not rest:
+            return done
+        return done | self._archive_locked(rest, now=self.now() if now is None else now)

@@ -1,0 +1,116 @@
+"""SQLite: one writer at a time, so few and short writes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from django.db import connections, transaction
+from django.db.models import Field
+from django.db.models.expressions import Col
+
+from ..attempt import Claim
+from ..models import Task, TaskQuerySet
+from .group import GroupStore, grouped, in_sql
+from .result import CLAIM_FIELDS, Candidate, Finish, chosen
+
+CLAIM = """
+UPDATE {table} SET locked_by = %s, locked_at = %s, claim_number = COALESCE(claim_number, 0) + 1,
+    started_at = COALESCE(started_at, %s), unique_key = NULL,
+    uid = COALESCE(uid, lower(hex(randomblob(16))))
+WHERE id IN ({keys}) AND locked_by IS NULL AND failed_at IS NULL AND run_at <= %s{queues}
+RETURNING {columns}
+"""
+
+HELD = "id IN ({keys}) AND claim_number = {number:d} AND locked_by = %s"
+
+
+class SQLiteStore(GroupStore):
+    """A store for SQLite 3.35 or later."""
+
+    def claim(
+        self,
+        owner: str,
+        names: Collection[str],
+        *,
+        queues: Collection[str] = (),
+        limit: int = 1,
+        ahead: int = 0,
+        now: datetime | None = None,
+    ) -> list[Claim]:
+        """Look without a lock, then mark what is still as it was with one statement.
+
+        An idle worker only looks: it keeps no writer waiting.
+        """
+        now = self.now() if now is None else now
+        found = self._candidates(names, queues=queues, limit=limit + ahead, now=now)
+        keys = [row.pk for row in chosen(found, limit=limit)]
+        if not keys:
+            return []
+        moment = self._moment(now)
+        wanted = f" AND queue IN ({', '.join(['%s'] * len(queues))})" if queues else ""
+        statement = CLAIM.format(
+            table=self.table, keys=in_sql(keys), queues=wanted, columns=self._columns
+        )
+        with connections[self.using].cursor() as cursor:
+            cursor.execute(statement, [owner, moment, moment, moment, *queues])
+            rows = {row[0]: row for row in cursor.fetchall()}
+        return [self._as_claim(rows[key], owner) for key in keys if key in rows]
+
+    def _read(self, rows: TaskQuerySet) -> list[Candidate]:
+        wanted = ("pk", "priority", "run_at", "attempts")
+        return [Candidate(values) for values in rows.values(*wanted)]
+
+    def _archive_many(
+        self, claims: Collection[Claim], *, now: datetime | None
+    ) -> dict[int, Finish]:
+        """Copy and delete what does not repeat; the rest needs another look."""
+        now = self.now() if now is None else now
+        groups, gone = grouped(claims), list[int]()
+        with transaction.atomic(using=self.using), connections[self.using].cursor() as cursor:
+            for owner, number, keys in groups:
+                held = f"{HELD.format(keys=in_sql(keys), number=number)} AND repeat <= 0"
+                # A write comes first: a transaction that began by reading cannot wait for a writer.
+                cursor.execute(
+                    f"{self.copying} FROM {self.table} WHERE {held}", [self._moment(now), owner]
+                )
+                cursor.execute(f"DELETE FROM {self.table} WHERE {held} RETURNING id", [owner])
+                gone += [key for (key,) in cursor.fetchall()]
+        done = dict.fromkeys(gone, Finish())
+        rest = grouped(claim for claim in claims if claim.task_id not in done)
+        return done | self._archive_locked(rest, now=now) if rest else done
+
+    @cached_property
+    def _columns(self) -> str:
+        return ", ".join(str(column.target.column) for column in columns())
+
+    @cached_property
+    def _converters(self) -> list[tuple[int, Any, Col]]:
+        """What Django does to the columns that SQLite keeps as text: place, function, column."""
+        connection = connections[self.using]
+        return [
+            (place, convert, column)
+            for place, column in enumerate(columns())
+            for convert in (
+                *connection.ops.get_db_converters(column),
+                *column.get_db_converters(connection),
+            )
+        ]
+
+    def _as_claim(self, row: tuple[Any, ...], owner: str) -> Claim:
+        values, connection = list(row), connections[self.using]
+        for place, convert, column in self._converters:
+            try:
+                values[place] = convert(values[place], column, connection)
+            except ValueError:  # SQLite takes any text for a time
+                values[place] = None
+        pk, number, uid, *rest = values
+        return Claim(pk, number, owner, uid, *rest)
+
+
+def columns() -> list[Col]:
+    """Return the columns of a claim."""
+    fields = [Task._meta.get_field("id" if name == "pk" else name) for name in CLAIM_FIELDS]
+    return [Col(Task._meta.db_table, field) for field in fields if isinstance(field, Field)]
