@@ -40,6 +40,10 @@ class Options:
         threads: How many tasks it runs at once; None runs them one after another in its own thread.
         lease: How long it counts as alive after a heartbeat.
         shutdown: Seconds that a stop signal leaves running tasks.
+        concurrency: How many ``async def`` tasks share an event loop; None runs them like others.
+        max_tasks: How many tasks it runs before it ends.
+        max_memory: The resident memory in MiB above which it ends.
+        max_age: Seconds after which it ends.
     """
 
     queues: Sequence[str] = ()
@@ -48,6 +52,10 @@ class Options:
     threads: int | None = None
     lease: timedelta = timedelta(seconds=60)
     shutdown: float = 25.0
+    concurrency: int | None = None
+    max_tasks: int | None = None
+    max_memory: float | None = None
+    max_age: float | None = None
 
 
 #: Event -> field of ``Summary``.

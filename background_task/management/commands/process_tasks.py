@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import atexit
 import logging
-import math
 import os
 import sys
 import threading
 from argparse import ArgumentParser
 from contextlib import ExitStack
-from datetime import timedelta
 from functools import partial
 from typing import Any, ClassVar
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import autoreload
 
 from ... import __version__, telemetry
 from ...models import CompletedTask, Task
-from ...option import check_queue
-from ...settings import app_settings
 from ...store import get_store
 from ...tasks import Tasks, autodiscover, tasks
 from ...utils import SignalManager
 from ...worker import Control, Loop, Options, Summary
 from ...worker.loop import is_in_memory
 from ...worker.outage import remedy_for
+from ..argument import OPTIONS, check
 from ..console import LOGGER_NAME, Console, LogWriter
 
 logger = logging.getLogger(__name__)
@@ -74,55 +71,7 @@ class Command(BaseCommand):
 
     help = "Run tasks that are scheduled to run on the queue"
 
-    OPTIONS: ClassVar = (
-        (
-            ("--duration",),
-            {
-                "dest": "duration",
-                "type": int,
-                "default": 0,
-                "help": "stop after this many seconds; 0 or less: run for ever (default 0)",
-            },
-        ),
-        (
-            ("--sleep",),
-            {
-                "dest": "sleep",
-                "type": float,
-                "default": 5.0,
-                "help": "seconds between looks at an idle queue (default 5)",
-            },
-        ),
-        (
-            ("--queue",),
-            {"dest": "queue", "help": "run only tasks of this queue (default: all queues)"},
-        ),
-        (
-            ("--threads",),
-            {
-                "dest": "threads",
-                "type": int,
-                "help": "run so many tasks at the same time (default: one after another, "
-                "or BACKGROUND_TASK_ASYNC_THREADS with BACKGROUND_TASK_RUN_ASYNC)",
-            },
-        ),
-        (
-            ("--log-std",),
-            {
-                "dest": "log_std",
-                "action": "store_true",
-                "help": "send what tasks print to the log",
-            },
-        ),
-        (
-            ("--dev",),
-            {
-                "dest": "dev",
-                "action": "store_true",
-                "help": "start again when the code changes; for development",
-            },
-        ),
-    )
+    OPTIONS: ClassVar = OPTIONS
 
     _tasks: Tasks = tasks
     sig_manager: SignalManager | None = None
@@ -145,7 +94,7 @@ class Command(BaseCommand):
         """Work until told to stop, or until the duration is over."""
         if options.get("dev"):
             autoreload.raise_last_exception()
-        chosen = self._checked(options)
+        chosen = check(options)
         verbosity = int(options.get("verbosity", 1))
         with ExitStack() as stack:
             if options.get("log_std"):
@@ -166,32 +115,6 @@ class Command(BaseCommand):
                 stack.callback(atexit.unregister, loop.abandon)
             self._say_what_was_found(loop, chosen, modules)
             _say_what_was_done(loop.run(), control)
-
-    def _checked(self, options: dict[str, Any]) -> Options:
-        """Return the worker's options; refuse those that cannot work."""
-        sleep = options.get("sleep", 5.0)
-        if not math.isfinite(sleep) or sleep < 0:
-            raise CommandError(f"--sleep {sleep} is not a pause; use 0 or more seconds")
-        threads = options.get("threads")
-        if threads is not None and threads < 1:
-            raise CommandError(f"--threads {threads} would run nothing; use 1 or more")
-        duration = options.get("duration", 0)
-        if not math.isfinite(duration):
-            raise CommandError(f"--duration {duration} is not a time; use seconds, 0 for ever")
-        if threads is None and app_settings.BACKGROUND_TASK_RUN_ASYNC:
-            threads = app_settings.BACKGROUND_TASK_ASYNC_THREADS
-        try:
-            queue = check_queue(options.get("queue"))
-        except ValueError as error:
-            raise CommandError(f"--queue: {error}") from None
-        return Options(
-            queues=(queue,) if queue else (),
-            sleep=sleep,
-            duration=duration,
-            threads=threads,
-            lease=timedelta(seconds=app_settings.BACKGROUND_TASK_LEASE_SECONDS),
-            shutdown=app_settings.BACKGROUND_TASK_SHUTDOWN_SECONDS,
-        )
 
     def _show(self, *, verbosity: int, stack: ExitStack) -> None:
         """Show the log on the command's output where the project itself shows it nowhere."""

@@ -1,0 +1,154 @@
+"""The options of ``process_tasks``, and what they make of a worker."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from ..option import check_queue
+from ..settings import app_settings
+from ..worker import Options
+
+#: Flags, and the keywords of ``add_argument``.
+OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+    (
+        ("--duration",),
+        {
+            "dest": "duration",
+            "type": int,
+            "default": 0,
+            "help": "stop after this many seconds; 0 or less: run for ever (default 0)",
+        },
+    ),
+    (
+        ("--sleep",),
+        {
+            "dest": "sleep",
+            "type": float,
+            "default": 5.0,
+            "help": "seconds between looks at an idle queue (default 5)",
+        },
+    ),
+    (
+        ("--queue",),
+        {"dest": "queue", "help": "run only tasks of this queue (default: all queues)"},
+    ),
+    (
+        ("--threads",),
+        {
+            "dest": "threads",
+            "type": int,
+            "help": "run so many tasks at the same time (default: one after another, "
+            "or BACKGROUND_TASK_ASYNC_THREADS with BACKGROUND_TASK_RUN_ASYNC)",
+        },
+    ),
+    (
+        ("--async",),
+        {
+            "dest": "concurrency",
+            "type": int,
+            "help": "run so many async def tasks at the same time, on one event loop "
+            "(default: like all others)",
+        },
+    ),
+    (
+        ("--processes",),
+        {
+            "dest": "processes",
+            "type": int,
+            "help": "run so many worker processes, and replace those that die "
+            "(default: this process is the worker)",
+        },
+    ),
+    (
+        ("--max-tasks",),
+        {
+            "dest": "max_tasks",
+            "type": int,
+            "help": "end the worker after so many tasks (default: no limit)",
+        },
+    ),
+    (
+        ("--max-memory",),
+        {
+            "dest": "max_memory",
+            "type": float,
+            "help": "end the worker when it takes more than so many MiB (default: no limit)",
+        },
+    ),
+    (
+        ("--max-age",),
+        {
+            "dest": "max_age",
+            "type": float,
+            "help": "end the worker after so many seconds (default: no limit)",
+        },
+    ),
+    (
+        ("--log-std",),
+        {
+            "dest": "log_std",
+            "action": "store_true",
+            "help": "send what tasks print to the log",
+        },
+    ),
+    (
+        ("--dev",),
+        {
+            "dest": "dev",
+            "action": "store_true",
+            "help": "start again when the code changes; for development",
+        },
+    ),
+)
+
+#: Options of which there must be at least one.
+COUNTS = ("threads", "concurrency", "processes", "max_tasks")
+
+
+def check(options: Mapping[str, Any]) -> Options:
+    """Return the worker's options.
+
+    Raises:
+        CommandError: A value that cannot work.
+    """
+    sleep, duration = options.get("sleep", 5.0), options.get("duration", 0)
+    if not math.isfinite(sleep) or sleep < 0:
+        raise CommandError(f"--sleep {sleep} is not a pause; use 0 or more seconds")
+    if not math.isfinite(duration):
+        raise CommandError(f"--duration {duration} is not a time; use seconds, 0 for ever")
+    for dest in COUNTS:
+        count = options.get(dest)
+        if count is not None and count < 1:
+            raise CommandError(f"{_flag(dest)} {count} would run nothing; use 1 or more")
+    for dest, unit in (("max_memory", "MiB"), ("max_age", "seconds")):
+        limit = options.get(dest)
+        if limit is not None and not 0 < limit < math.inf:
+            raise CommandError(f"{_flag(dest)} {limit} is no limit; use {unit} above 0")
+    threads = options.get("threads")
+    if threads is None and app_settings.BACKGROUND_TASK_RUN_ASYNC:
+        threads = app_settings.BACKGROUND_TASK_ASYNC_THREADS
+    try:
+        queue = check_queue(options.get("queue"))
+    except ValueError as error:
+        raise CommandError(f"--queue: {error}") from None
+    return Options(
+        queues=(queue,) if queue else (),
+        sleep=sleep,
+        duration=duration,
+        threads=threads,
+        lease=timedelta(seconds=app_settings.BACKGROUND_TASK_LEASE_SECONDS),
+        shutdown=app_settings.BACKGROUND_TASK_SHUTDOWN_SECONDS,
+        concurrency=options.get("concurrency"),
+        max_tasks=options.get("max_tasks"),
+        max_memory=options.get("max_memory"),
+        max_age=options.get("max_age"),
+    )
+
+
+def _flag(dest: str) -> str:
+    return next(flags[0] for flags, keywords in OPTIONS if keywords["dest"] == dest)
