@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.contrib.messages.storage.session import SessionStorage
 from django.db import connection, connections
+from django.test import RequestFactory
 
 from background_task.models import CompletedTask, Task, Worker
 
@@ -215,3 +217,11 @@ def canonical(row: dict[str, Any], scene: Any) -> dict[str, Any]:
         if name in row:
             row[name] = row[name] is not None
     return row
+
+
+def post_request() -> Any:
+    """What the admin's form comes with; it can take messages."""
+    request = RequestFactory().post("/")
+    request.session = {}
+    request._messages = SessionStorage(request)
+    return request

@@ -5,8 +5,6 @@ from datetime import timedelta
 import pytest
 from django.contrib import admin
 from django.contrib.messages import get_messages
-from django.contrib.messages.storage.session import SessionStorage
-from django.test import RequestFactory
 
 from background_task.admin import TaskAdmin, inc_priority
 from background_task.attempt import Failed, Released, Retry, Succeeded
@@ -17,7 +15,7 @@ from background_task.store import Fleet
 from background_task.worker.heartbeat import Identity
 from background_task.worker.recovery import recover
 from tests.concurrency.conftest import LEASE
-from tests.concurrency.rivals import contest
+from tests.concurrency.rivals import contest, post_request
 
 pytestmark = pytest.mark.slow
 
@@ -75,9 +73,7 @@ def editing_priority(scene):
     class Form:
         changed_data = ("priority",)
 
-    request = RequestFactory().post("/")
-    request.session = {}
-    request._messages = SessionStorage(request)
+    request = post_request()
     try:
         task = Task.objects.get(pk=scene.pk)
     except Task.DoesNotExist:
