@@ -7,6 +7,7 @@ from django.db import OperationalError, connection, transaction
 
 from background_task.attempt import Failed, Released, Retry, Succeeded
 from background_task.models import CompletedTask, Task
+from background_task.store import Store
 from tests.store.rows import NAMES, Statements, add, add_as_1x, everything, statements
 
 
@@ -93,18 +94,56 @@ def test_finish_in_one_statement_needs_no_transaction(store, scene, outcome):
     assert len(kept.all) == 1
 
 
+@pytest.fixture(params=["own", "plain"])
+def either(request, transactional_db, store):
+    """The store made for this database, and the plain one that suits every database."""
+    return store if request.param == "own" else Store(store.using)
+
+
+@pytest.mark.parametrize("queues", [(), ("a", "b")], ids=["any queue", "two queues"])
 @pytest.mark.parametrize("make", [add, add_as_1x])
-def test_claim_is_all_or_nothing(transactional_db, store, make):
-    """A row without a uid is marked and given one by two statements."""
+def test_claim_is_all_or_nothing(either, make, queues):
+    """Where it is one statement and its confirmation is lost, it is all."""
 
     def prepare():
         Task.objects.all().delete()
-        for _ in range(3):
-            make(store)
+        for number in range(4):
+            make(either, queue="ab"[number % 2])
+        return everything()
 
-    claims = interrupt_everywhere(prepare, lambda _: store.claim("w", NAMES, limit=3))
-    assert [claim.number for claim in claims] == [1, 1, 1]
-    assert store.held_by("w") == claims
+    def claim():
+        return either.claim("w", NAMES, queues=queues, limit=2, ahead=1)
+
+    prepare()
+    with statements() as kept:
+        claim()
+    for number in range(1, len(kept.all) + 1):
+        for late in (False, True):
+            before = prepare()
+            with (
+                connection.execute_wrapper(FailAt(number, late=late)),
+                pytest.raises(OperationalError, match="interrupted"),
+            ):
+                claim()
+            held = either.held_by("w")
+            if not held:
+                assert everything() == before, f"statement {number}, {late=}"
+            else:
+                assert late
+                assert [claim.number for claim in held] == [1, 1, 1]
+                uids = Task.objects.filter(locked_by="w").values_list("uid", flat=True)
+                assert {claim.uid for claim in held} == set(uids)
+
+
+@pytest.mark.parametrize("make", [add, add_as_1x])
+def test_claim_rolls_back_with_the_callers_transaction(either, make):
+    for _ in range(3):
+        make(either)
+    before = everything()
+    with transaction.atomic():
+        assert len(either.claim("w", NAMES, limit=3)) == 3
+        transaction.set_rollback(True)
+    assert everything() == before
 
 
 def test_finish_rolls_back_with_the_callers_transaction(transactional_db, store, scene):

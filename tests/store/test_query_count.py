@@ -34,14 +34,9 @@ def backlog(transactional_db, store):
 
 
 @pytest.fixture
-def is_on_host(settings):
-    """SQLite: the clock is the host's, and rows are not stepped over but tried one by one."""
-    return settings.DATABASE == "sqlite"
-
-
-@pytest.fixture
-def clock(is_on_host):
-    return 0 if is_on_host else 1
+def clock(settings):
+    """SQLite has no clock but the host's."""
+    return 0 if settings.DATABASE == "sqlite" else 1
 
 
 @pytest.fixture
@@ -88,30 +83,44 @@ def test_enqueue_alone_takes_few_statements(store, settings, option, expected):
     assert (first, again) == expected[settings.DATABASE]
 
 
-@pytest.mark.parametrize("limit", [1, 10])
-def test_claim_marks_all_rows_with_one_statement(store, clock, is_on_host, limit):
-    for _ in range(limit):
+@pytest.mark.parametrize(("limit", "ahead"), [(1, 0), (10, 0), (1, 9)])
+def test_claim_marks_all_rows_with_one_statement(store, settings, limit, ahead):
+    for _ in range(limit + ahead):
         add(store, priority=5)
-    number, claims = count(lambda: store.claim("w", NAMES, limit=limit))
-    assert len(claims) == limit
-    assert number == clock + (2 + limit if is_on_host else 3)  # the levels, the rows, the marks
+    number, claims = count(lambda: store.claim("w", NAMES, limit=limit, ahead=ahead))
+    assert len(claims) == limit + ahead
+    # The levels, the rows, the marks; MariaDB asks for the time first.
+    assert number == {"postgresql": 1, "sqlite": 3, "mariadb": 4}[settings.DATABASE]
 
 
-def test_claim_with_nothing_due_looks_at_the_levels_only(store, clock, levels):
+def test_claim_of_several_queues_looks_into_each(store, settings):
+    for queue in ("a", "b"):
+        for _ in range(5):
+            add(store, queue=queue)
+    number, claims = count(lambda: store.claim("w", NAMES, queues=["a", "b"], limit=10))
+    assert len(claims) == 10
+    # Of each queue the levels and the rows; MariaDB also looks for one more level in each.
+    assert number == {"postgresql": 6, "sqlite": 5, "mariadb": 8}[settings.DATABASE]
+
+
+def test_claim_with_nothing_due_looks_at_the_levels_only(store, settings):
     Task.objects.filter(task_name="unknown").delete()
-    assert count(lambda: store.claim("w", NAMES, limit=10)) == (clock + levels, [])
+    expected = {"postgresql": 1, "sqlite": 1, "mariadb": 5}
+    assert count(lambda: store.claim("w", NAMES, limit=10)) == (expected[settings.DATABASE], [])
 
 
-def test_claim_with_nothing_known_due_asks_once_per_level_that_has_due_rows(store, clock, levels):
-    assert count(lambda: store.claim("w", NAMES, limit=10)) == (clock + levels + 2, [])
+def test_claim_with_nothing_known_due_asks_once_per_level_that_has_due_rows(store, settings):
+    expected = {"postgresql": 1, "sqlite": 3, "mariadb": 7}
+    assert count(lambda: store.claim("w", NAMES, limit=10)) == (expected[settings.DATABASE], [])
 
 
-def test_claim_of_rows_of_1x_gives_each_a_uid(store, clock, is_on_host):
+def test_claim_of_rows_of_1x_gives_each_a_uid(store, settings):
     for _ in range(3):
         add_as_1x(store, priority=5)
     number, claims = count(lambda: store.claim("w", NAMES, limit=3))
     assert len(claims) == 3
-    assert number == clock + (2 + 3 if is_on_host else 3) + 3
+    # MariaDB: one by one. It happens once, after the upgrade.
+    assert number == {"postgresql": 1, "sqlite": 3, "mariadb": 4 + 3}[settings.DATABASE]
 
 
 def test_claim_one_takes_two_statements(store, clock):
@@ -148,10 +157,83 @@ def test_finish_of_a_stale_claim_stops_at_the_first_statement(store, clock, outc
     assert count(lambda: store.finish(claim, outcome)) == (clock + 1, None)
 
 
-def test_release_takes_one_statement_for_each_claim(store):
-    add(store), add(store)
-    claims = store.claim("w", NAMES, limit=2)
-    assert count(lambda: store.release(claims)) == (2, 2)
+# -- many at once --------------------------------------------------------------------------------
+
+
+def claimed(store, rows, **values):
+    for _ in range(rows):
+        add(store, priority=5, **values)
+    claims = store.claim("w", NAMES, limit=rows)
+    assert len(claims) == rows
+    return claims
+
+
+def succeeded(claims):
+    return [(claim, Succeeded()) for claim in claims]
+
+
+@pytest.mark.parametrize("rows", [1, 100])
+def test_finish_many_takes_as_many_statements_for_many_rows_as_for_one(store, settings, rows):
+    claims = claimed(store, rows)
+    with statements() as kept:
+        finishes = store.finish_many(succeeded(claims))
+    assert None not in finishes
+    expected = {
+        "postgresql": ["WITH"],
+        "sqlite": ["INSERT", "DELETE"],
+        # The time, the locks, what repeats.
+        "mariadb": ["SELECT", "SELECT", "SELECT", "INSERT", "DELETE"],
+    }
+    assert [sql.split()[0] for sql in kept.all] == expected[settings.DATABASE]
+
+
+@pytest.mark.parametrize("rows", [1, 100])
+def test_finish_many_of_repeating_rows_takes_few_statements(store, settings, rows):
+    claims = claimed(store, rows, repeat=60)
+    number, finishes = count(lambda: store.finish_many(succeeded(claims)))
+    assert None not in finishes
+    assert number == {"postgresql": 7, "sqlite": 8, "mariadb": 6}[settings.DATABASE]
+
+
+def test_finish_many_of_stale_claims_stops_at_the_locks(store, settings):
+    claims = claimed(store, 10)
+    store.release(claims)
+    number, finishes = count(lambda: store.finish_many(succeeded(claims)))
+    assert finishes == [None] * 10
+    assert number == {"postgresql": 3, "sqlite": 3, "mariadb": 2}[settings.DATABASE]
+
+
+def test_finish_many_of_nothing_asks_nothing(store):
+    assert count(lambda: store.finish_many([])) == (0, [])
+
+
+def test_release_takes_one_statement_for_many_claims(store):
+    claims = claimed(store, 100)
+    assert count(lambda: store.release(claims)) == (1, 100)
+
+
+@pytest.mark.parametrize(("rows", "batch"), [(60, 60), (60, 7), (61, 20)])
+def test_drain_takes_a_fixed_number_of_statements_for_each_batch(store, settings, rows, batch):
+    """To claim and to finish a batch, and to find nothing at the end."""
+    for _ in range(rows):
+        add(store, priority=5)
+
+    def drain():
+        finished = 0
+        while claims := store.claim("w", NAMES, limit=batch):
+            finished += len(store.finish_many(succeeded(claims)))
+        return finished
+
+    number, finished = count(drain)
+    assert finished == rows
+    batches = -(-rows // batch)
+    each, end = {"postgresql": (2, 1), "sqlite": (5, 3), "mariadb": (9, 7)}[settings.DATABASE]
+    # The last batch, if it is not full, has also looked at the levels below.
+    rest = {"postgresql": 0, "sqlite": 2, "mariadb": 6}[settings.DATABASE] * bool(rows % batch)
+    assert number <= each * batches + rest + end
+
+
+# -- leases --------------------------------------------------------------------------------------
 
 
 def test_idle_look_looks_at_the_levels_only(store, clock, levels):
