@@ -1,0 +1,96 @@
+"""What all measurements of a run share: servers, environments, and a fresh database each time."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from . import environments
+from .environments import InstallError
+from .hosts import HOSTS, Host
+from .peers import Peer, Place, load
+from .processes import FailedError, Project
+
+
+class Bench:
+    """Starts things when they are first needed, and ends them all in `close`."""
+
+    def __init__(self, python: str) -> None:
+        self._python = python
+        self._hosts: dict[str, Host] = {}
+        self._templates: dict[tuple[str, str], Place] = {}
+        self._missing: dict[str, str] = {}
+        self._numbers = itertools.count(1)
+
+    def host(self, kind: str) -> Host:
+        """Return the server of a kind, or raise UnavailableError."""
+        if kind not in self._hosts:
+            self._hosts[kind] = HOSTS[kind]()
+        return self._hosts[kind]
+
+    def hosts(self) -> list[Host]:
+        return list(self._hosts.values())
+
+    def python(self, peer: Peer) -> Path:
+        """Return the Python that has this peer; a failure is remembered, not tried again."""
+        if peer.name in self._missing:
+            raise FailedError(self._missing[peer.name])
+        requirements = (*environments.PROJECT, *peer.requirements)
+        if peer.is_ours:
+            requirements += ("PyMySQL>=1.1",)
+        try:
+            return environments.environment(peer.name, requirements, python=self._python)
+        except InstallError as error:
+            self._missing[peer.name] = f"not installed: {error}"
+            raise FailedError(self._missing[peer.name]) from error
+
+    def new_name(self, peer: str) -> str:
+        return f"b{next(self._numbers)}_{peer}"
+
+    def template(self, peer: Peer, kind: str) -> Place:
+        """Return a migrated database with one pending task, to be copied."""
+        key = (peer.name, kind)
+        if key not in self._templates:
+            place = self.host(kind).create(self.new_name(peer.name))
+            Project(peer, self.python(peer), place, "best").client("prepare")
+            self._templates[key] = place
+        return self._templates[key]
+
+    @contextlib.contextmanager
+    def project(self, peer: Peer, kind: str, config: str) -> Iterator[Project]:
+        """Yield the peer's project in a database of its own."""
+        host = self.host(kind)
+        python = self.python(peer)
+        if kind == "mariadb":
+            place = host.create(self.new_name(peer.name))
+            Project(peer, python, place, config).client("prepare")
+        else:
+            place = host.copy(self.template(peer, kind), self.new_name(peer.name))
+        try:
+            yield Project(peer, python, place, config)
+        finally:
+            host.drop(place)
+
+    def fill(self, project: Project, count: int) -> None:
+        """Add pending tasks until there are so many."""
+        table = project.peer.table
+        if table is None:
+            project.client("fill", count)
+            return
+        host = self.host(project.place.kind)
+        host.clone(project.place, table, count - 1)
+        host.settle(project.place)
+
+    def versions(self) -> dict[str, Any]:
+        """Return what was installed for each peer that was measured."""
+        return {
+            peer: Project(load(peer), self.python(load(peer)), place, "best").client("versions")
+            for (peer, _), place in self._templates.items()
+        }
+
+    def close(self) -> None:
+        for host in self._hosts.values():
+            host.close()

@@ -1,0 +1,1 @@
+"""The Django project that every queue is run in."""
