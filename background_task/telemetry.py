@@ -21,6 +21,7 @@ An event has a name and keyword fields. The events of this library:
 ``defect``         ``claim``, ``exception``: this library itself failed in a worker's thread
 ``stopping``       ``reason``, ``running``, ``seconds``: claims that may still finish in that time
 ``idle``           ``seconds``: nothing is due; the worker waits at most so long
+``no_notify``      ``using``, ``reason``, ``remedy``: the database cannot wake this worker; it polls
 ``unreachable``    ``exception``: code asked for a task and the database did not answer
 ``not_ours``       ``task``: code wanted to run a row that is gone or somebody else's
 ``error_without_row`` ``proxy``, ``exception``: a function called by name raised

@@ -33,6 +33,10 @@ logger = logging.getLogger(__name__)
 #: Event -> level, and message; fields of the event fill it.
 MESSAGES = {
     "idle": (logging.DEBUG, "waiting for tasks"),
+    "no_notify": (
+        logging.WARNING,
+        "No notifications from database %(using)r (%(reason)s): %(remedy)s",
+    ),
     "outage": (logging.WARNING, "The database cannot be used (%(kind)s: %(text)s); %(remedy)s"),
     "reconnect": (logging.WARNING, "The database is back after %(seconds).1f s"),
     "stopping": (
