@@ -21,7 +21,7 @@ from .producer import TaskSpec
 from .schedule import TaskSchedule
 from .settings import app_settings
 from .store import Store, get_store, is_outage
-from .worker import record, run_claim
+from .worker import End, record, run_claim
 from .worker.hygiene import close_connections, orderly
 from .worker.recovery import recover
 from .worker.run import KEYBOARD_INTERRUPT, call
@@ -191,7 +191,8 @@ def bg_runner(proxy_task: Proxy, task: Task | None = None, /, *args: Any, **kwar
             return
     started = time.monotonic()
     outcome = run_claim(claim, {claim.task_name: proxy_task}, store=store)
-    record(store, claim, outcome, started=started)
+    ended = time.monotonic()
+    record(store, End(claim, outcome, seconds=ended - started, ended=ended))
     if isinstance(outcome, Released) and outcome.reason == KEYBOARD_INTERRUPT:
         raise KeyboardInterrupt
 

@@ -17,6 +17,7 @@ An event has a name and keyword fields. The events of this library:
 ``outage``         ``exception``, ``hint``: the database cannot be used; sent once
 ``reconnect``      ``seconds``: it can be used again
 ``adopt``          ``claims``: claims whose confirmation had been lost
+``handed_back``    ``claims``: claims that had not begun, left for others; the running task is slow
 ``evicted``        ``worker``, ``name``: others took this worker for dead; it has a new name
 ``defect``         ``claim``, ``exception``: this library itself failed in a worker's thread
 ``stopping``       ``reason``, ``running``, ``seconds``: claims that may still finish in that time

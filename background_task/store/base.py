@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from functools import cached_property
+from uuid import UUID
 
 from django.db import DatabaseError, transaction
 from django.db.models import Q
@@ -163,6 +164,10 @@ class Store(Intake):
         After an error some may be recorded and others not; ``find_finish`` tells.
         """
         return [self.finish(claim, outcome, now=now) for claim, outcome in ends]
+
+    def completed(self, uids: Collection[UUID]) -> list[CompletedTask]:
+        """Return archive rows by their uids."""
+        return list(CompletedTask.objects.using(self.using).filter(uid__in=uids))
 
     def find_finish(self, claim: Claim, outcome: Outcome) -> Finish | None:
         """Return what an earlier ``finish`` recorded whose confirmation was lost, if it did."""

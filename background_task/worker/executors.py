@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -21,16 +22,32 @@ class Executor(Protocol):
 
     slots: int
 
-    def free(self) -> int:
-        """Return how many claims can be submitted now."""
+    def load(self) -> int:
+        """Return how many claims run or wait to be run."""
         ...
 
     def submit(self, claim: Claim) -> None:
-        """Run a claim, now or soon; the caller has looked at ``free`` before."""
+        """Take a claim to be run when a slot is free."""
         ...
 
-    def running(self) -> list[Claim]:
-        """Return the claims that are not finished."""
+    def work_off(self) -> None:
+        """Run what waits, if the executor has no threads of its own to do so."""
+        ...
+
+    def has_waiting(self) -> bool:
+        """Tell whether claims have been submitted that have not begun."""
+        ...
+
+    def is_stalled(self, now: float, seconds: float) -> bool:
+        """Tell whether claims wait although none has begun or ended for so many seconds."""
+        ...
+
+    def take_back(self) -> list[Claim]:
+        """Return the claims that have not begun; they will not be run here."""
+        ...
+
+    def claims(self) -> list[Claim]:
+        """Return the claims that run or wait to be run."""
         ...
 
     def forget_connections(self) -> None:
@@ -46,36 +63,69 @@ class InlineExecutor:
     """Runs each claim in the loop's own thread: one after another.
 
     Args:
-        work: Runs a claim and records its outcome.
+        work: Runs a claim and passes on its outcome.
+        control: The worker's orders.
     """
 
-    def __init__(self, work: Callable[[Claim], None]) -> None:
+    def __init__(self, work: Callable[[Claim], None], *, control: Control) -> None:
         self.slots = 1
         self._work = work
+        self._control = control
+        self._waiting: deque[Claim] = deque()
         self._current: Claim | None = None
+        self._moved_at = 0.0
 
-    def free(self) -> int:
-        """Return 1: when the loop can ask, nothing runs."""
-        return 1
+    def load(self) -> int:
+        """Return how many claims wait: when the loop can ask, none runs."""
+        return len(self._waiting)
 
     def submit(self, claim: Claim) -> None:
-        """Run the claim and return when it is done."""
-        self._current = claim
-        try:
-            self._work(claim)
-        finally:
-            self._current = None
+        """Take a claim to be run by ``work_off``."""
+        self._waiting.append(claim)
 
-    def running(self) -> list[Claim]:
-        """Return the claim that runs, if the caller is another thread."""
+    def work_off(self) -> None:
+        """Run what waits, until told to stop."""
+        while not self._control.is_stopping:
+            self._moved_at = time.monotonic()
+            try:
+                self._current = self._waiting.popleft()  # the keeper may take some, too
+            except IndexError:
+                return
+            try:
+                self._work(self._current)
+            finally:
+                self._current = None
+            self._control.pause()
+
+    def has_waiting(self) -> bool:
+        """Tell whether claims have not begun."""
+        return bool(self._waiting)
+
+    def is_stalled(self, now: float, seconds: float) -> bool:
+        """Tell whether the running claim holds up others."""
+        return bool(self._waiting) and now - self._moved_at > seconds
+
+    def take_back(self) -> list[Claim]:
+        """Return the claims that have not begun."""
+        taken = []
+        while self._waiting:
+            try:
+                taken.append(self._waiting.popleft())
+            except IndexError:  # the loop has just taken the last one
+                break
+        return taken
+
+    def claims(self) -> list[Claim]:
+        """Return the claims that run or wait."""
+        waiting = list(self._waiting.copy())
         current = self._current
-        return [] if current is None else [current]
+        return waiting if current is None else [current, *waiting]
 
     def forget_connections(self) -> None:
         """Nothing to do: the loop has closed those of its own thread."""
 
     def drain(self) -> list[Claim]:
-        """Return nothing: nothing is left."""
+        """Return nothing: nothing is left running."""
         return []
 
 
@@ -86,7 +136,7 @@ class ThreadExecutor:
     the process alive. Its row is released, and whatever it writes for it later matches nothing.
 
     Args:
-        work: Runs a claim and records its outcome.
+        work: Runs a claim and passes on its outcome.
         threads: How many claims run at once.
         control: The worker's orders.
     """
@@ -96,32 +146,59 @@ class ThreadExecutor:
         self._work = work
         self._control = control
         self._inbox: queue.SimpleQueue[Claim | None] = queue.SimpleQueue()
-        self._running: dict[tuple[int, int], Claim] = {}
-        self._changed = threading.Condition()
+        self._submitted: dict[tuple[int, int], Claim] = {}
+        self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._outages = 0
+        self._moved_at = 0.0
 
-    def free(self) -> int:
-        """Return how many threads have nothing to do."""
-        with self._changed:
-            return self.slots - len(self._running)
+    def load(self) -> int:
+        """Return how many claims run or wait."""
+        with self._lock:
+            return len(self._submitted)
 
     def submit(self, claim: Claim) -> None:
-        """Hand the claim to a thread."""
-        with self._changed:
-            self._running[claim.task_id, claim.number] = claim
-            is_short = len(self._threads) < min(self.slots, len(self._running))
+        """Hand the claim to the threads."""
+        with self._lock:
+            self._submitted[claim.task_id, claim.number] = claim
+            is_short = len(self._threads) < min(self.slots, len(self._submitted))
+        self._moved_at = time.monotonic()
         self._inbox.put(claim)
         if is_short:
             name = f"background_task {len(self._threads) + 1}"
             thread = threading.Thread(target=self._serve, name=name, daemon=True)
             self._threads.append(thread)
             thread.start()
+        self._control.pause()
 
-    def running(self) -> list[Claim]:
-        """Return the claims that are not finished."""
-        with self._changed:
-            return list(self._running.values())
+    def work_off(self) -> None:
+        """Nothing to do: the threads do it."""
+
+    def has_waiting(self) -> bool:
+        """Tell whether claims have not begun."""
+        return not self._inbox.empty()
+
+    def is_stalled(self, now: float, seconds: float) -> bool:
+        """Tell whether the running claims hold up others."""
+        return self.has_waiting() and now - self._moved_at > seconds
+
+    def take_back(self) -> list[Claim]:
+        """Return the claims that have not begun."""
+        taken: list[Claim] = []
+        try:
+            while (claim := self._inbox.get_nowait()) is not None:
+                taken.append(claim)
+        except queue.Empty:
+            pass
+        with self._lock:
+            for claim in taken:
+                self._submitted.pop((claim.task_id, claim.number), None)
+        return taken
+
+    def claims(self) -> list[Claim]:
+        """Return the claims that run or wait."""
+        with self._lock:
+            return list(self._submitted.values())
 
     def forget_connections(self) -> None:
         """Let each thread close its connections before its next claim, not in the middle of one.
@@ -133,9 +210,9 @@ class ThreadExecutor:
 
     def drain(self) -> list[Claim]:
         """Wait for the threads; return the claims that they did not finish in time."""
-        while self.running() and self._control.remaining() > 0:
+        while self.load() and self._control.remaining() > 0:
             self._control.polling.wait(min(self._control.remaining(), 1.0))
-        left = self.running()
+        left = self.claims()
         for _ in self._threads:
             self._inbox.put(None)
         if not left:
@@ -161,6 +238,9 @@ class ThreadExecutor:
             try:
                 self._work(claim)
             finally:
-                with self._changed:
-                    del self._running[claim.task_id, claim.number]
-                self._control.polling.wake()
+                with self._lock:
+                    del self._submitted[claim.task_id, claim.number]
+                self._moved_at = time.monotonic()
+                # While there is more to do, the loop need not be disturbed: it looks in by itself.
+                if self._inbox.empty():
+                    self._control.polling.wake()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
 from django.db import Error, connections
 
 from .. import telemetry
 from ..attempt import Claim, Failed, Outcome, Retry, Succeeded
-from ..models import Task
+from ..models import CompletedTask, Task
 from ..signals import task_failed, task_finished, task_rescheduled, task_successful
 from ..store import Finish, Store, is_outage
 from .control import Backoff, Control
@@ -25,43 +28,101 @@ REFUSED_TEXT = (1300, 1366, 3988)
 TRIES_AT_LEAST = 2
 
 
+@dataclass(frozen=True, slots=True)
+class End:
+    """The end of one run.
+
+    Attributes:
+        claim: The proof of ownership.
+        outcome: What became of the run.
+        seconds: How long it took.
+        ended: ``time.monotonic()`` at the end.
+    """
+
+    claim: Claim
+    outcome: Outcome
+    seconds: float
+    ended: float
+
+
+def record_many(store: Store, ends: Sequence[End], *, control: Control | None = None) -> None:
+    """Write outcomes together and announce them; if that fails, one by one.
+
+    Args:
+        store: The store of the rows.
+        ends: What to write.
+        control: The worker's orders; see ``record``.
+    """
+    try:
+        finishes = store.finish_many([(end.claim, end.outcome) for end in ends])
+    except (Exception, SystemExit, GeneratorExit):
+        if store.in_transaction():
+            raise
+        # Some may be recorded, perhaps all and only the confirmation was lost.
+        refresh_connections()
+        for end in ends:
+            record(store, end, control=control, is_unsure=True)
+        return
+    if control is not None:
+        control.outage.end()
+    completed = _completed_for_receivers(store, ends)
+    for end, finish in zip(ends, finishes, strict=True):
+        if finish is not None and finish.completed is None:
+            finish = replace(finish, completed=completed.get(end.claim.uid))
+        _announce(store, end, finish)
+
+
 def record(
     store: Store,
-    claim: Claim,
-    outcome: Outcome,
+    end: End,
     *,
-    started: float,
     control: Control | None = None,
     now: datetime | None = None,
+    is_unsure: bool = False,
 ) -> bool:
     """Write the outcome of a claim and announce it.
 
     Args:
         store: The store of the row.
-        claim: The proof of ownership.
-        outcome: What became of the run.
-        started: ``time.monotonic()`` at the beginning of the run.
+        end: The claim and its outcome.
         control: The worker's orders; while it does not order to leave at once, a database that is
             away is waited for.
         now: Overrides the database's clock.
+        is_unsure: Whether it may have been written already.
 
     Returns:
         Whether the outcome is in the database by this call's doing.
     """
     finish = None
     try:
-        finish = land(store, claim, outcome, control=control, now=now)
+        finish = land(store, end.claim, end.outcome, control=control, now=now, is_unsure=is_unsure)
     except Error as error:
         if store.in_transaction():
             raise
         telemetry.event("outage", exception=error, hint="an outcome was not recorded")
+        announce(task_finished, sender=Task)
     else:
-        if finish is None:
-            telemetry.event("late", claim=claim)
-        else:
-            tell(store, claim, outcome, finish, seconds=time.monotonic() - started)
-    announce(task_finished, sender=Task)
+        _announce(store, end, finish)
     return finish is not None
+
+
+def _announce(store: Store, end: End, finish: Finish | None) -> None:
+    if finish is None:
+        telemetry.event("late", claim=end.claim)
+    else:
+        tell(store, end.claim, end.outcome, finish, seconds=end.seconds)
+    announce(task_finished, sender=Task)
+
+
+def _completed_for_receivers(store: Store, ends: Sequence[End]) -> dict[UUID, CompletedTask]:
+    """Return the archive rows of succeeded tasks, if anybody listens; a group is not read back."""
+    if not task_successful.has_listeners(Task):
+        return {}
+    uids = [end.claim.uid for end in ends if isinstance(end.outcome, Succeeded)]
+    try:
+        return {row.uid: row for row in store.completed(uids) if row.uid is not None}
+    except Error:  # recorded, but the database has gone away since
+        return {}
 
 
 def land(
@@ -71,14 +132,23 @@ def land(
     *,
     control: Control | None = None,
     now: datetime | None = None,
+    is_unsure: bool = False,
 ) -> Finish | None:
     """Get an outcome into the database; None if the claim no longer holds.
+
+    Args:
+        store: The store of the row.
+        claim: The proof of ownership.
+        outcome: What became of the run.
+        control: The worker's orders.
+        now: Overrides the database's clock.
+        is_unsure: Whether it may have been written already.
 
     Raises:
         Error: The database could not be used, and there is no time to wait for it.
     """
     backoff = Backoff(longest=1.0)
-    is_unsure = is_reduced = is_hopeless = False
+    is_reduced = is_hopeless = False
     while True:
         try:
             # A commit whose confirmation was lost is looked for before anything is written again.

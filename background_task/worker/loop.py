@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import Error, connections
 
@@ -17,78 +14,20 @@ from ..settings import app_settings
 from ..store import Fleet, Store
 from .control import Backoff, Control
 from .executors import Executor, InlineExecutor, ThreadExecutor
-from .finish import record
+from .finish import End, record_many
+from .gather import MOST, STALLED_SECONDS, WINDOW_SECONDS, Gatherer, Keeper
 from .heartbeat import Heartbeat, Identity, Watchdog
 from .hygiene import close_connections, refresh_connections
+from .options import Options, Summary
+from .pace import Pace
 from .recovery import Recovery, claims_lost_on_the_way
 from .run import run_claim
+from .watch import Watch
 
 #: ``--sleep 0`` polls as fast as this, so that an idle worker does not burn a processor.
 SHORTEST_SLEEP_SECONDS = 0.01
 #: The longest wait between tries while the database is away.
 LONGEST_OUTAGE_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a worker is to run.
-
-    Attributes:
-        queues: The queues it serves; none means all, the unnamed one included.
-        sleep: Seconds between looks at an idle queue; scheduled tasks wake it earlier.
-        duration: Seconds after which it stops; 0 or less means never.
-        threads: How many tasks it runs at once; None runs them one after another in its own thread.
-        lease: How long it counts as alive after a heartbeat.
-        shutdown: Seconds that a stop signal leaves running tasks.
-        concurrency: How many ``async def`` tasks share an event loop; None runs them like others.
-        max_tasks: How many tasks it runs before it ends.
-        max_memory: The resident memory in MiB above which it ends.
-        max_age: Seconds after which it ends.
-    """
-
-    queues: Sequence[str] = ()
-    sleep: float = 5.0
-    duration: float = 0
-    threads: int | None = None
-    lease: timedelta = timedelta(seconds=60)
-    shutdown: float = 25.0
-    concurrency: int | None = None
-    max_tasks: int | None = None
-    max_memory: float | None = None
-    max_age: float | None = None
-
-
-#: Event -> field of ``Summary``.
-COUNTERS = {
-    "success": "succeeded",
-    "retry": "retried",
-    "failure": "failed",
-    "release": "released",
-    "late": "late",
-}
-
-
-@dataclass
-class Summary:
-    """What a worker did."""
-
-    succeeded: int = 0
-    retried: int = 0
-    failed: int = 0
-    released: int = 0
-    late: int = 0
-    recovered: int = 0
-    seconds: float = 0.0
-
-    def __post_init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def count(self, name: str, fields: dict[str, object]) -> None:
-        """Count an event; recovered rows of others are counted as such."""
-        counter = "recovered" if fields.get("lost") else COUNTERS.get(name)
-        if counter is not None:
-            with self._lock:
-                setattr(self, counter, getattr(self, counter) + 1)
 
 
 class Loop:
@@ -112,7 +51,13 @@ class Loop:
         #: In the caller's transaction (a ``TestCase``) nobody else can see the rows: there is
         #: nothing to keep alive for, and threads would see none of them.
         self.is_private = store.in_transaction()
+        self.watch = Watch(control)
         self.executor = self._make_executor()
+        self.gatherer = Gatherer(
+            self._record, most=1 if app_settings.BACKGROUND_TASK_FLUSH_EACH else MOST
+        )
+        self.pace = Pace(slots=self.executor.slots)
+        self.keeper: Keeper | None = None
         self.identity = Identity(
             Fleet(store.using),
             queues=", ".join(options.queues),
@@ -123,9 +68,7 @@ class Loop:
         self._backoff = Backoff(longest=LONGEST_OUTAGE_SECONDS)
         self._is_unsure = False
         self._unknown_told: set[str] = set()
-        self._begun: dict[Claim, float] = {}
-        self._overrun_told: set[Claim] = set()
-        self._is_registered = self._is_stopping_told = False
+        self._is_registered = False
         self._ready_pause = SHORTEST_SLEEP_SECONDS
 
     def run(self) -> Summary:
@@ -134,8 +77,8 @@ class Loop:
         watchdog = Watchdog(
             self._end_duration,
             self.control.enforce_deadline,
-            self._tell_stopping,
-            self._tell_overrun,
+            self.watch.tell_stopping,
+            self.watch.tell_overrun,
         )
         watchdog.start()
         try:
@@ -150,6 +93,8 @@ class Loop:
                     self._leave()
         finally:
             watchdog.end()
+            if self.keeper is not None:
+                self.keeper.end()
             if self.heartbeat is not None:
                 self.heartbeat.end()
             self.summary.seconds = time.monotonic() - self._started
@@ -157,15 +102,15 @@ class Loop:
 
     def abandon(self) -> None:
         """Hand everything back at once; for a process that ends without stopping the loop."""
-        for claim in self.store.held_by(self.identity.name):
-            self.store.release([claim])
+        self.gatherer.flush(timeout=1)
+        self.store.release(self.store.held_by(self.identity.name))
         self.identity.retire()
 
     # -- life -----------------------------------------------------------------------------------
 
     def _make_executor(self) -> Executor:
         if self.options.threads is None or self.is_private:
-            return InlineExecutor(self._run_one)
+            return InlineExecutor(self._run_one, control=self.control)
         return ThreadExecutor(self._run_one, threads=self.options.threads, control=self.control)
 
     def _register(self) -> None:
@@ -183,6 +128,9 @@ class Loop:
         if not self.is_private and not is_in_memory(self.store.using):
             self.heartbeat = Heartbeat(self.identity)
             self.heartbeat.start()
+            if self.options.threads is None:
+                self.keeper = Keeper(self.gatherer, self.executor, release=self._hand_back)
+                self.keeper.start()
         self.recovery = Recovery(
             self.store,
             lease=self.options.lease,
@@ -192,6 +140,7 @@ class Loop:
 
     def _work(self) -> None:
         while not self._is_over():
+            self.gatherer.flush()
             try:
                 claims = self._claim()
                 self._back()
@@ -205,7 +154,9 @@ class Loop:
                 if self.control.is_stopping:  # what has not begun is released
                     break
                 self.executor.submit(claim)
-                self.control.pause()
+            if self.keeper is not None and len(claims) > 1:
+                self.keeper.look_out()
+            self.executor.work_off()
 
     def _is_over(self) -> bool:
         self._end_duration()
@@ -224,7 +175,9 @@ class Loop:
         """Drain, release what is left without spending an attempt, and say goodbye."""
         if not self._is_registered:
             return
+        self._hand_back(self.executor.take_back())
         left = self.executor.drain()
+        self.gatherer.flush()
         while True:
             try:
                 names = {self.identity.name, *(claim.owner for claim in left)}
@@ -255,13 +208,20 @@ class Loop:
         if self.heartbeat is not None and self.identity.is_overdue():
             self.identity.renew()  # this process stood still; who knows what others made of that
         self.recovery.run_if_due()
-        free = self.executor.free()
-        if not free:
+        load, slots = self.executor.load(), self.executor.slots
+        limit, ahead = max(0, slots - load), self._ahead()
+        wanted = limit + ahead - max(0, load - slots)
+        if not limit and 2 * wanted <= ahead:  # enough is in hand
             return []
         begun = time.monotonic()
         claims = self.store.claim(
-            self.identity.name, self.registry, queues=self.options.queues, limit=free
+            self.identity.name,
+            self.registry,
+            queues=self.options.queues,
+            limit=limit,
+            ahead=wanted - limit,
         )
+        self.pace.claimed(len(claims))
         if claims:
             self._ready_pause = SHORTEST_SLEEP_SECONDS
         if claims and time.monotonic() - begun > self.options.lease.total_seconds() / 4:
@@ -272,35 +232,71 @@ class Loop:
             claims = [claim for claim in claims if claim.owner == self.identity.name]
         return claims
 
+    def _ahead(self) -> int:
+        """Return how many tasks to have in hand beyond those that run.
+
+        None where a claim that is lost before it began would have been the last attempt, where
+        nobody could hand them back, and where a pause between tasks was asked for.
+        """
+        if self.heartbeat is None or app_settings.MAX_ATTEMPTS < 2:
+            return 0
+        return 0 if self.control.pause_range[1] else self.pace.ahead()
+
+    def _hand_back(self, claims: list[Claim]) -> None:
+        """Let others have what has not begun."""
+        if not claims:
+            return
+        try:
+            self.store.release(claims)
+        except Error:  # they are looked for among what the database says that this worker holds
+            self._is_unsure = True
+            self.control.polling.wake()
+        else:
+            telemetry.event("handed_back", claims=claims)
+
     def _adopt(self) -> list[Claim]:
         """Return claims that were committed although the confirmation never arrived.
 
         What runs is asked first. The other way round, a task that ended between the two questions
         would still be among the held and no longer among the running, and be run again.
         """
-        running = self.executor.running()
-        lost = claims_lost_on_the_way(self.store.held_by(self.identity.name), running)
+        known = [*self.executor.claims(), *self.gatherer.claims()]
+        lost = claims_lost_on_the_way(self.store.held_by(self.identity.name), known)
         if lost:
             telemetry.event("adopt", claims=lost)
         return lost
 
     def _run_one(self, claim: Claim) -> None:
-        started = self._begun[claim] = time.monotonic()
+        started = self.watch.begin(claim)
         try:
             outcome = run_claim(claim, self.registry, store=self.store, control=self.control)
-            record(self.store, claim, outcome, started=started, control=self.control)
+            ended = time.monotonic()
+            self.pace.add(ended - started)
+            self.gatherer.add(End(claim, outcome, seconds=ended - started, ended=ended))
         except Exception as error:
             if self.store.in_transaction():
                 raise  # the caller's to deal with, as everything inside its transaction
             # A defect of ours must cost neither the thread nor the worker.
             telemetry.event("defect", claim=claim, exception=error)
         finally:
-            self._begun.pop(claim, None)
-            self._overrun_told.discard(claim)
+            self.watch.end(claim)
+        if self.options.threads is None and (
+            self.gatherer.is_due(time.monotonic()) or self.control.pause_range[1]
+        ):
+            self.gatherer.flush()
+
+    def _record(self, ends: list[End]) -> None:
+        try:
+            record_many(self.store, ends, control=self.control)
+        except Exception as error:
+            if self.store.in_transaction():
+                raise
+            for end in ends:
+                telemetry.event("defect", claim=end.claim, exception=error)
 
     def _wait(self) -> None:
-        if not self.executor.free():
-            self.control.polling.wait(self._at_most(float("inf")))
+        if self.executor.load() >= self.executor.slots:
+            self._wait_for_slots()
             return
         now = self.store.now()
         due = self.store.look(self.registry, queues=self.options.queues, now=now)
@@ -316,6 +312,14 @@ class Loop:
         telemetry.event("idle", seconds=seconds)
         self.control.polling.wait(self._at_most(seconds))
 
+    def _wait_for_slots(self) -> None:
+        """Wait until a task ends, or there is something to see to beside those that run."""
+        if self.executor.is_stalled(time.monotonic(), STALLED_SECONDS):
+            self._hand_back(self.executor.take_back())
+        is_short = self.executor.has_waiting() or not self.gatherer.is_empty
+        seconds = WINDOW_SECONDS if is_short else float("inf")
+        self.control.polling.wait(self._at_most(seconds))
+
     def _at_most(self, seconds: float) -> float:
         """Shorten a wait so that neither recovery nor the end of the duration is missed."""
         seconds = min(seconds, max(self.recovery.seconds_until_due(), SHORTEST_SLEEP_SECONDS))
@@ -329,27 +333,6 @@ class Loop:
         if not self._unknown_told.issuperset(names):
             self._unknown_told.update(names)
             telemetry.event("unknown", names=names)
-
-    def _tell_stopping(self) -> None:
-        """Called by the watchdog, because a signal handler must not log."""
-        if self.control.is_stopping and not self._is_stopping_told:
-            self._is_stopping_told = True
-            running = list(self._begun)
-            if running:
-                telemetry.event(
-                    "stopping",
-                    reason=self.control.reason,
-                    running=running,
-                    seconds=self.control.remaining(),
-                )
-
-    def _tell_overrun(self) -> None:
-        """Called by the watchdog. A long run is not ended, nor given to another; it is said."""
-        limit, now = app_settings.MAX_RUN_TIME, time.monotonic()
-        for claim, begun in tuple(self._begun.items()):
-            if now - begun > limit and claim not in self._overrun_told:
-                self._overrun_told.add(claim)
-                telemetry.event("overrun", claim=claim, seconds=now - begun)
 
     # -- outages --------------------------------------------------------------------------------
 

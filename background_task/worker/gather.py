@@ -1,0 +1,134 @@
+"""Gathers outcomes for a moment, so that one transaction records many."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+
+from ..attempt import Claim
+from .executors import Executor
+from .finish import End
+from .hygiene import close_connections
+
+#: The longest that an outcome waits for others.
+WINDOW_SECONDS = 0.05
+#: As many are recorded at once without waiting for more.
+MOST = 500
+#: While nothing begins or ends for so long, what is in hand goes back for others to take.
+STALLED_SECONDS = 0.1
+
+
+class Gatherer:
+    """Outcomes on their way to the database.
+
+    Args:
+        write: Records some of them.
+        most: How many to gather; 1 records each at once.
+    """
+
+    def __init__(self, write: Callable[[list[End]], None], *, most: int = MOST) -> None:
+        self.most = most
+        self._write = write
+        self._waiting: deque[End] = deque()
+        self._written: list[End] = []
+        self._lock = threading.Lock()
+
+    def add(self, end: End) -> None:
+        """Take an outcome; called by any thread."""
+        self._waiting.append(end)
+
+    def is_due(self, now: float) -> bool:
+        """Tell whether it is time to flush."""
+        if len(self._waiting) >= self.most:
+            return True
+        try:
+            return now - self._waiting[0].ended >= WINDOW_SECONDS
+        except IndexError:  # another thread has just taken it
+            return False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self._waiting
+
+    def claims(self) -> list[Claim]:
+        """Return the claims whose outcomes are not in the database yet."""
+        return [end.claim for end in (*self._waiting.copy(), *self._written)]
+
+    def flush(self, *, timeout: float = -1) -> None:
+        """Record what has been gathered; one thread at a time.
+
+        Args:
+            timeout: How many seconds to wait for another thread that does so; -1 is for ever.
+        """
+        if not self._waiting and not self._written:
+            return
+        if not self._lock.acquire(timeout=timeout):
+            return
+        try:
+            while self._waiting:
+                # First here and then away from there: whoever asks for claims misses none.
+                self._written = list(islice(self._waiting.copy(), self.most))
+                for _ in self._written:
+                    self._waiting.popleft()
+                self._write(self._written)
+        finally:
+            self._written = []
+            self._lock.release()
+
+
+class Keeper(threading.Thread):
+    """Sees that a slow task holds up neither the outcomes of others nor the tasks in hand.
+
+    For executors that run tasks in the loop's own thread, which can then see to nothing else.
+
+    Args:
+        gatherer: The outcomes.
+        executor: What runs, and what is in hand.
+        release: Hands back claims.
+    """
+
+    INTERVAL_SECONDS = 0.02
+
+    def __init__(
+        self, gatherer: Gatherer, executor: Executor, *, release: Callable[[list[Claim]], None]
+    ) -> None:
+        super().__init__(name="background_task keeper", daemon=True)
+        self._gatherer = gatherer
+        self._executor = executor
+        self._release = release
+        self._needed = threading.Event()
+        self._ended = threading.Event()
+
+    def look_out(self) -> None:
+        """Called by the loop when something is in hand."""
+        self._needed.set()
+
+    def run(self) -> None:
+        """Look after both until ``end`` is called."""
+        while not self._ended.is_set():
+            self._needed.wait()
+            self._needed.clear()
+            while self._has_work() and not self._ended.wait(self.INTERVAL_SECONDS):
+                self._look_after()
+        close_connections()
+
+    def end(self) -> None:
+        """Stop."""
+        self._ended.set()
+        self._needed.set()
+        if self.is_alive():
+            self.join(timeout=5)
+
+    def _has_work(self) -> bool:
+        return not self._gatherer.is_empty or self._executor.has_waiting()
+
+    def _look_after(self) -> None:
+        now = time.monotonic()
+        if self._executor.is_stalled(now, STALLED_SECONDS):
+            self._release(self._executor.take_back())
+        if self._gatherer.is_due(now):
+            self._gatherer.flush(timeout=0)
