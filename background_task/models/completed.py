@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
 from .queryset import creator_lookup
@@ -34,21 +35,34 @@ class CompletedTaskQuerySet(models.QuerySet["CompletedTask"]):
 class CompletedTask(TaskRecord):
     """A finished task: done, or failed for good. ``run_at`` is when it was finished."""
 
-    task_name = models.CharField(max_length=190, db_index=True)
-    task_hash = models.CharField(max_length=40, db_index=True)
     run_at = models.DateTimeField(db_index=True)
-    failed_at = models.DateTimeField(null=True, blank=True, db_index=True)
     creator_content_type = models.ForeignKey(
         ContentType,
         null=True,
         blank=True,
         related_name="completed_background_task",
         on_delete=models.CASCADE,
+        db_index=False,
     )
 
     objects = CompletedTaskQuerySet.as_manager()
 
     class Meta:
+        # Each finish writes into each index. Not "db_index", which on PostgreSQL makes a second
+        # index of a text column for LIKE.
+        indexes: ClassVar = [
+            models.Index(name="bgtask_completed_name", fields=["task_name"]),
+            models.Index(
+                name="bgtask_completed_failed",
+                fields=["failed_at"],
+                condition=Q(failed_at__isnull=False),
+            ),
+            models.Index(
+                name="bgtask_completed_creator",
+                fields=["creator_content_type", "creator_object_id"],
+                condition=Q(creator_content_type__isnull=False),
+            ),
+        ]
         constraints: ClassVar = [
             models.UniqueConstraint(name="bgtask_completed_uid", fields=["uid"]),
         ]

@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Any, ClassVar, cast
 
 from django.contrib.contenttypes.models import ContentType
-from django.core.checks import CheckMessage
 from django.db import models, router
 from django.db.models import Q
 from django.utils import timezone
@@ -21,6 +20,7 @@ from ..identity import new_uid
 from ..settings import app_settings
 from ..signals import task_failed, task_rescheduled
 from .completed import CompletedTask
+from .constraint import UniqueUnlessNull
 from .queryset import TaskManager, TaskQuerySet
 from .record import TaskRecord
 
@@ -34,6 +34,7 @@ class Task(TaskRecord):
         blank=True,
         related_name="background_task",
         on_delete=models.CASCADE,
+        db_index=False,
     )
     claim_number = ClaimNumberField(null=True, editable=False)
     unique_key = models.CharField(max_length=190, null=True, editable=False)
@@ -63,16 +64,20 @@ class Task(TaskRecord):
                 condition=Q(locked_by__isnull=False),
             ),
             models.Index(name="bgtask_hash", fields=["task_hash"]),
+            models.Index(
+                name="bgtask_creator",
+                fields=["creator_content_type", "creator_object_id"],
+                condition=Q(creator_content_type__isnull=False),
+            ),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(name="bgtask_uid", fields=["uid"]),
-            models.UniqueConstraint(name="bgtask_unique_key", fields=["unique_key"]),
+            UniqueUnlessNull(
+                name="bgtask_unique_key",
+                fields=["unique_key"],
+                condition=Q(unique_key__isnull=False),
+            ),
         ]
-
-    @classmethod
-    def check(cls, **kwargs: Any) -> list[CheckMessage]:
-        """Check the model; MySQL builds the indexes without their conditions, as is intended."""
-        return [message for message in super().check(**kwargs) if message.id != "models.W037"]
 
     def __str__(self) -> str:
         return self.verbose_name or self.task_name
