@@ -33,7 +33,7 @@ An event has a name and keyword fields. The events of this library:
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
@@ -41,24 +41,37 @@ logger = logging.getLogger(__name__)
 
 Subscriber: TypeAlias = Callable[[str, dict[str, Any]], None]
 
-_subscribers: list[Subscriber] = []
+_subscribers: list[tuple[Subscriber, Collection[str]]] = []
+#: Event -> who is told. Replaced as a whole when somebody comes or goes, so that what a thread is
+#: just putting into the old one does no harm.
+_routes: dict[str, tuple[Subscriber, ...]] = {}
 
 
-def subscribe(subscriber: Subscriber) -> Subscriber:
-    """Call ``subscriber(name, fields)`` at each event, in the thread where it happens."""
-    _subscribers.append(subscriber)
+def subscribe(subscriber: Subscriber, *, to: Collection[str] = ()) -> Subscriber:
+    """Call ``subscriber(name, fields)`` at each event, in the thread where it happens.
+
+    Args:
+        subscriber: What to call.
+        to: The names of the events; none means all.
+    """
+    global _routes
+    _subscribers.append((subscriber, to))
+    _routes = {}
     return subscriber
 
 
 def unsubscribe(subscriber: Subscriber) -> None:
     """Stop calling ``subscriber``."""
-    _subscribers.remove(subscriber)
+    global _routes
+    place = [known for known, _ in _subscribers].index(subscriber)
+    del _subscribers[place]
+    _routes = {}
 
 
 @contextmanager
-def subscribed(subscriber: Subscriber) -> Iterator[None]:
+def subscribed(subscriber: Subscriber, *, to: Collection[str] = ()) -> Iterator[None]:
     """Subscribe within a ``with`` block."""
-    subscribe(subscriber)
+    subscribe(subscriber, to=to)
     try:
         yield
     finally:
@@ -67,7 +80,12 @@ def subscribed(subscriber: Subscriber) -> Iterator[None]:
 
 def event(name: str, /, **fields: Any) -> None:
     """Tell all subscribers; one that raises is logged and harms nobody."""
-    for subscriber in tuple(_subscribers):
+    routes = _routes
+    route = routes.get(name)
+    if route is None:
+        route = tuple(known for known, names in tuple(_subscribers) if not names or name in names)
+        routes[name] = route
+    for subscriber in route:
         try:
             subscriber(name, fields)
         except Exception:

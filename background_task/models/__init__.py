@@ -38,11 +38,8 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 
-@telemetry.subscribe
 def _log_rescheduling(name: str, fields: dict[str, Any]) -> None:
     """Write the warnings that have always come from this module's logger, and of lost attempts."""
-    if name not in ("retry", "failure"):
-        return
     claim = fields["claim"]  # or the task itself, from ``Task.reschedule``
     attempt = claim.attempts if isinstance(claim, Task) else claim.attempt
     extra = {
@@ -63,3 +60,6 @@ def _log_rescheduling(name: str, fields: dict[str, Any]) -> None:
         logger.warning(text, claim, fields["delay"], run_at, extra=extra)
     if name == "failure":
         logger.warning("Marking task %s as failed", claim, extra=extra)
+
+
+telemetry.subscribe(_log_rescheduling, to=("retry", "failure"))

@@ -58,7 +58,7 @@ def orderly() -> Iterator[Mess]:
 
 def announce(signal: Signal, *, sender: type, **kwargs: Any) -> None:
     """Send a signal; its receivers are user code and may leave as much behind as a task."""
-    if not signal.has_listeners(sender):
+    if not signal.receivers or not signal.has_listeners(sender):
         return
     with orderly() as mess:
         signals.announce(signal, sender=sender, **kwargs)

@@ -12,13 +12,14 @@ from ..attempt import Claim
 from ..registry import Registry
 from ..settings import app_settings
 from ..store import Fleet, Store
+from ..wakeup import make_wakeup
 from .control import Backoff, Control
 from .executors import Executor, InlineExecutor, ThreadExecutor
 from .finish import End, record_many
 from .gather import MOST, STALLED_SECONDS, WINDOW_SECONDS, Gatherer, Keeper
 from .heartbeat import Heartbeat, Identity, Watchdog
 from .hygiene import close_connections, refresh_connections
-from .options import Options, Summary
+from .options import COUNTERS, Options, Summary
 from .pace import Pace
 from .recovery import Recovery, claims_lost_on_the_way
 from .run import run_claim
@@ -69,6 +70,8 @@ class Loop:
         self._is_unsure = False
         self._unknown_told: set[str] = set()
         self._is_registered = False
+        self.wakeup = make_wakeup(store.using, control.polling)
+        self._idle_since: float | None = None
         self._ready_pause = SHORTEST_SLEEP_SECONDS
 
     def run(self) -> Summary:
@@ -82,7 +85,7 @@ class Loop:
         )
         watchdog.start()
         try:
-            with telemetry.subscribed(self.summary.count):
+            with telemetry.subscribed(self.summary.count, to=COUNTERS):
                 self._register()
                 try:
                     self._work()
@@ -95,6 +98,7 @@ class Loop:
             watchdog.end()
             if self.keeper is not None:
                 self.keeper.end()
+            self.wakeup.close()
             if self.heartbeat is not None:
                 self.heartbeat.end()
             self.summary.seconds = time.monotonic() - self._started
@@ -224,6 +228,9 @@ class Loop:
         self.pace.claimed(len(claims))
         if claims:
             self._ready_pause = SHORTEST_SLEEP_SECONDS
+            if self._idle_since is not None:
+                self._idle_since = None
+                self.wakeup.disarm()
         if claims and time.monotonic() - begun > self.options.lease.total_seconds() / 4:
             # This process may have stood still before the statement was sent, and its name may
             # have been declared dead. Then the rows are up for recovery already.
@@ -298,11 +305,16 @@ class Loop:
         if self.executor.load() >= self.executor.slots:
             self._wait_for_slots()
             return
+        if self._idle_since is None:
+            self._idle_since = time.monotonic()
+            self.wakeup.arm()
+            return  # to look once more: what came before it was armed wakes nobody
         now = self.store.now()
         due = self.store.look(self.registry, queues=self.options.queues, now=now)
         if due.is_unknown:
             self._tell_unknown()
-        seconds = max(self.options.sleep, SHORTEST_SLEEP_SECONDS)
+        sleep = max(self.options.sleep, SHORTEST_SLEEP_SECONDS)
+        seconds = self.wakeup.longest_pause(time.monotonic() - self._idle_since, sleep)
         if due.is_ready:  # it became due a moment ago, or a rival is just taking it
             seconds = min(seconds, self._ready_pause)
             self._ready_pause *= 2  # a producer's transaction may hold the row's lock for long
@@ -310,7 +322,8 @@ class Loop:
             seconds = min(seconds, _seconds_until(due.next_at, now=now))
         refresh_connections(idle_beside=self.store.using)
         telemetry.event("idle", seconds=seconds)
-        self.control.polling.wait(self._at_most(seconds))
+        self.wakeup.wait(self._at_most(seconds))
+        self.wakeup.arm()
 
     def _wait_for_slots(self) -> None:
         """Wait until a task ends, or there is something to see to beside those that run."""

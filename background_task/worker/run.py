@@ -12,6 +12,7 @@ from contextlib import nullcontext, suppress
 from typing import Any
 
 from asgiref.sync import async_to_sync
+from django.conf import settings
 from django.db import reset_queries
 
 from .. import payload, telemetry
@@ -43,7 +44,7 @@ def run_claim(
         store: The store of the row; read only for receivers of ``task_error``.
         control: The worker's orders; None outside a worker.
     """
-    if control is not None or app_settings.BACKGROUND_TASK_RUN_ASYNC:
+    if settings.DEBUG and (control is not None or app_settings.BACKGROUND_TASK_RUN_ASYNC):
         reset_queries()  # elsewhere a caller may be counting them, as ``assertNumQueries`` does
     announce(task_started, sender=Task)
     telemetry.event("start", claim=claim)
@@ -119,6 +120,8 @@ def call(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
 
     def _call() -> Any:
         result = function(*args, **kwargs)
+        if result is None:
+            return None
         if inspect.isgenerator(result) or inspect.isasyncgen(result):
             raise InvalidTaskError(
                 f"{function!r} is a generator function, of which a call runs nothing; "
