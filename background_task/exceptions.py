@@ -39,3 +39,10 @@ class StopNow(BaseException):
 
     Not an ``Exception``, so that a task's own ``except Exception`` does not swallow it.
     """
+
+
+class TaskTimeout(BaseException):
+    """Ends the running task because it has reached its time limit.
+
+    Not an ``Exception``, so that a task's own ``except Exception`` does not swallow it.
+    """

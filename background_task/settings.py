@@ -40,6 +40,12 @@ def _positive_seconds(value: Any) -> str | None:
     return None
 
 
+def _seconds_or_none(value: Any) -> str | None:
+    if value is None or not _positive_seconds(value):
+        return None
+    return "a finite number of seconds above 0, or None"
+
+
 def _lease_seconds(value: Any) -> str | None:
     if _positive_seconds(value) or not 1 <= value <= LONGEST_LEASE:
         return f"a number of seconds from 1 to {LONGEST_LEASE}"
@@ -113,6 +119,8 @@ SETTINGS = {
         Setting("PRIORITY_ORDERING", "DESC", _ordering, meant=_meant_descending),
         Setting("LEASE_SECONDS", 60, _lease_seconds),
         Setting("SHUTDOWN_SECONDS", 25, _positive_seconds),
+        Setting("FLUSH_EACH", False, _yes_or_no),
+        Setting("TIMEOUT_SECONDS", None, _seconds_or_none),
     )
 }
 
@@ -164,6 +172,17 @@ class AppSettings:
     def BACKGROUND_TASK_SHUTDOWN_SECONDS(self) -> float:  # noqa: N802
         """Seconds that a stop signal leaves running tasks to finish."""
         return float(SETTINGS["SHUTDOWN_SECONDS"].read())
+
+    @property
+    def BACKGROUND_TASK_TIMEOUT_SECONDS(self) -> float | None:  # noqa: N802
+        """Seconds after which a run is ended; None for never."""
+        seconds = SETTINGS["TIMEOUT_SECONDS"].read()
+        return None if seconds is None else float(seconds)
+
+    @property
+    def BACKGROUND_TASK_FLUSH_EACH(self) -> bool:  # noqa: N802
+        """Whether each outcome is recorded by itself, before the next task begins."""
+        return bool(SETTINGS["FLUSH_EACH"].read())
 
 
 app_settings = AppSettings()

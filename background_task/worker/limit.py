@@ -1,0 +1,296 @@
+"""The hard time limit: how a run that takes too long is ended, and never one that has returned.
+
+A run is struck from the watchdog's thread. In the main thread that is a signal, whose handler
+raises; in another thread an exception that Python raises there between two instructions; an
+``async def`` function is cancelled. Whatever the task swallows is repeated each second.
+
+The two rivals are the strike and the return of the function. Whether a function has returned is
+decided by one call of C code, ``list.extend``, which calls the function and keeps what it returns
+without coming back to Python in between. A strike that comes later is absorbed here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import starmap
+from typing import Any, Protocol
+
+from ..attempt import Claim, Failed, Retry, after_exception
+from ..exceptions import TaskTimeout
+from ..settings import app_settings
+
+#: How long after its limit a task may go on, because it cleans up or cannot be reached.
+GRACE_SECONDS = 5.0
+#: The pause between strikes.
+AGAIN_SECONDS = 1.0
+
+
+def limit_of(claim: Claim) -> float | None:
+    """Return how many seconds a run of this row may take; None for as long as it likes."""
+    return app_settings.BACKGROUND_TASK_TIMEOUT_SECONDS
+
+
+def timed_out(claim: Claim, *, seconds: float, limit: float) -> TaskTimeout:
+    """Return the error of a run that was ended."""
+    return TaskTimeout(
+        f"{claim} was ended after {seconds:.1f} s; BACKGROUND_TASK_TIMEOUT_SECONDS is {limit:g}"
+    )
+
+
+def after_timeout(claim: Claim, *, seconds: float, limit: float) -> Retry | Failed:
+    """Return the outcome of a run that could only be ended together with its process."""
+    error = timed_out(claim, seconds=seconds, limit=limit)
+    return after_exception(claim, error, max_attempts=app_settings.MAX_ATTEMPTS)
+
+
+class Witness(Protocol):
+    """Who is told what runs, to end the process from outside when nothing inside can."""
+
+    def begin(self, claim: Claim, *, begun: float, limit: float) -> None:
+        """A run began at this ``time.monotonic()``, which is the same in all processes."""
+        ...
+
+    def end(self, claim: Claim) -> None:
+        """The function has returned or raised."""
+        ...
+
+    def is_behind(self) -> bool:
+        """Tell whether something could not be said; say that the process is alive."""
+        ...
+
+    def forget(self) -> None:
+        """All runs are about to be named anew."""
+        ...
+
+
+class Run:
+    """One run that has a limit.
+
+    Args:
+        limits: Those of the worker.
+        claim: What runs.
+        limit: How many seconds it may.
+    """
+
+    def __init__(self, limits: Limits, claim: Claim, limit: float) -> None:
+        self.claim = claim
+        self.limit = limit
+        self.begun = time.monotonic()
+        self.returned: list[Any] = []
+        self.is_inside = False
+        self.struck_at: float | None = None
+        self._limits = limits
+        self._pid = os.getpid()
+        self._thread = 0
+        self._strike: Callable[[], object] = self.raise_here
+
+    @property
+    def is_struck(self) -> bool:
+        """Whether the task was told to end."""
+        return self.struck_at is not None
+
+    def seconds(self) -> float:
+        """Return for how long it has been running."""
+        return time.monotonic() - self.begun
+
+    def next_strike_at(self) -> float:
+        """Return the moment at which the task is told to end, or told again."""
+        if self.struck_at is None:
+            return self.begun + self.limit
+        return self.struck_at + AGAIN_SECONDS
+
+    def is_stuck(self) -> bool:
+        """Tell whether it goes on although it should have ended a while ago."""
+        return self.seconds() > self.limit + GRACE_SECONDS
+
+    def error(self) -> TaskTimeout:
+        """Return what to raise for a run that was ended."""
+        return timed_out(self.claim, seconds=self.seconds(), limit=self.limit)
+
+    def call(self, function: Callable[[], Any]) -> Any:
+        """Call the function here; what it returns counts, even if it was struck at that moment.
+
+        Raises:
+            TaskTimeout: It was ended.
+        """
+        raised: BaseException | None = None
+        self._thread, self._strike = threading.get_ident(), self._limits.strike_for(self)
+        try:
+            self._limits.enter(self)
+            try:
+                self.is_inside = True
+                self.returned.extend(starmap(function, ((),)))
+            except BaseException as error:  # noqa: BLE001 - raised again below
+                raised = error
+            self.leave()
+        except TaskTimeout as late:
+            # Struck after the function, between the lines above. One strike a second at most, so
+            # there is none while this handler runs.
+            self.leave()
+            raised = late if raised is None else raised
+        if self.returned:
+            return self.returned[0]
+        assert raised is not None  # the function either returned or raised
+        if self.is_struck:
+            self._explain(raised)
+        try:
+            raise raised
+        finally:
+            del raised  # or this frame and the exception would keep each other
+
+    @contextmanager
+    def cancellable(self) -> Iterator[None]:
+        """Wrap what a coroutine function awaits: from now on a strike cancels it."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None  # the code within is awaited
+        self._strike = lambda: loop.call_soon_threadsafe(task.cancel)
+        self._limits.enter(self)
+        self.is_inside = True
+        try:
+            yield
+        except asyncio.CancelledError as cancelled:
+            if self.is_struck:
+                raise self.error() from cancelled
+            raise
+        finally:
+            self.leave()
+
+    def leave(self) -> None:
+        """The function has ended; called twice, it does nothing more."""
+        self.is_inside = False
+        if os.getpid() == self._pid:  # in a forked child nobody would ever release the lock
+            self._limits.leave(self)
+
+    def strike(self) -> None:
+        """Tell the task to end. Called by the watchdog with the lock held."""
+        self.struck_at = time.monotonic()
+        with suppress(RuntimeError):  # the event loop is closed: it has just ended
+            self._strike()
+
+    def raise_here(self) -> None:
+        """Raise in the thread of the run, by way of the interpreter."""
+        _set_exception(self._thread, TaskTimeout)
+
+    def absorb(self) -> None:
+        """Take back what was raised and has not arrived. Called with the lock held."""
+        if self.is_struck:
+            _set_exception(self._thread, None)
+
+    def _explain(self, error: BaseException) -> None:
+        """Python makes the exception itself, without a message; tasks may have wrapped it."""
+        seen: list[BaseException] = []
+        found: BaseException | None = error
+        with suppress(Exception):  # hostile exceptions
+            while found is not None and not any(found is one for one in seen):
+                seen.append(found)
+                if type(found) is TaskTimeout and not found.args:
+                    found.args = self.error().args
+                found = found.__context__ if found.__cause__ is None else found.__cause__
+
+
+class Limits:
+    """The runs of one worker that have a limit.
+
+    Args:
+        has_signal_handler: Whether SIGURG calls ``on_signal``.
+    """
+
+    def __init__(self, *, has_signal_handler: bool = False) -> None:
+        self.has_signal_handler = has_signal_handler
+        self.witness: Witness | None = None
+        self._runs: dict[tuple[int, int], Run] = {}
+        self._lock = threading.Lock()
+        self._in_main: Run | None = None
+
+    def run(self, claim: Claim) -> Run | None:
+        """Return what watches over a run of the claim; None if it has no limit."""
+        limit = limit_of(claim)
+        return None if limit is None else Run(self, claim, limit)
+
+    def enter(self, run: Run) -> None:
+        """The function is about to be called."""
+        with self._lock:
+            self._runs[run.claim.task_id, run.claim.number] = run
+            if self.witness is not None:
+                self.witness.begin(run.claim, begun=run.begun, limit=run.limit)
+
+    def leave(self, run: Run) -> None:
+        """The function has ended: no strike comes after this, and none is on its way."""
+        with self._lock:
+            run.absorb()
+            if self.witness is not None:
+                self.witness.end(run.claim)
+            self._runs.pop((run.claim.task_id, run.claim.number), None)
+            if self._in_main is run:
+                self._in_main = None
+
+    def enforce(self) -> list[Claim]:
+        """Strike what has reached its limit; return what should have ended a while ago.
+
+        Called by the watchdog several times a second.
+        """
+        now = time.monotonic()
+        with self._lock:
+            for run in self._runs.values():
+                if now >= run.next_strike_at() and run.is_inside and not run.returned:
+                    run.strike()
+            self._testify()
+            return [run.claim for run in self._runs.values() if run.is_stuck()]
+
+    def verdict(self, claim: Claim) -> Retry | Failed | None:
+        """Return the outcome of a run that only the end of this process will end.
+
+        None if it is in time, or has returned.
+        """
+        run = self._runs.get((claim.task_id, claim.number))
+        if run is None or not run.is_struck or run.returned:
+            return None
+        return after_timeout(claim, seconds=run.seconds(), limit=run.limit)
+
+    def on_signal(self) -> None:
+        """Raise in the main thread if its task has reached its limit; called by the handler.
+
+        Raises:
+            TaskTimeout: It has, and the function has not returned.
+        """
+        run = self._in_main
+        if run is not None and run.is_struck and run.is_inside and not run.returned:
+            raise TaskTimeout
+
+    def strike_for(self, run: Run) -> Callable[[], object]:
+        """Return how to strike a run of the thread that calls this."""
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main and self.has_signal_handler and hasattr(signal, "pthread_kill"):
+            self._in_main = run
+            return _signal_main_thread
+        return run.raise_here
+
+    def _testify(self) -> None:
+        if self.witness is None or not self._runs or not self.witness.is_behind():
+            return
+        self.witness.forget()
+        for run in self._runs.values():
+            self.witness.begin(run.claim, begun=run.begun, limit=run.limit)
+
+
+def _signal_main_thread() -> None:
+    """Send a signal that means nothing to anybody else, and is ignored by default.
+
+    A real one, because it also ends a system call.
+    """
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGURG)
+
+
+def _set_exception(thread: int, exception: type[BaseException] | None) -> None:
+    """Let Python raise an exception in a thread, at its next instruction; None takes it back."""
+    pythonapi = getattr(ctypes, "pythonapi", None)
+    if pythonapi is not None and hasattr(pythonapi, "PyThreadState_SetAsyncExc"):
+        raised = None if exception is None else ctypes.py_object(exception)
+        pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
