@@ -22,8 +22,9 @@ class SignalManager:
     """Turns signals into orders to a worker.
 
     SIGTERM, SIGINT and SIGTSTP stop it gracefully, a second one at once; SIGUSR1 and SIGUSR2 make
-    it fast and slow again. Windows has SIGTERM, SIGINT and SIGBREAK. Outside the main thread,
-    where Python allows no handlers, nothing is installed.
+    it fast and slow again. SIGURG, which the worker sends itself, ends a task. Windows has SIGTERM,
+    SIGINT and SIGBREAK. Outside the main thread, where Python allows no handlers, nothing is
+    installed.
 
     Args:
         control: Where the orders go; without one only the attributes change.
@@ -41,7 +42,7 @@ class SignalManager:
             self._previous[number] = signal.signal(number, handler)
         _installed.add(self)
         if control is not None:
-            control.has_signal_handlers = True
+            control.has_signal_handlers = control.limits.has_signal_handler = True
             control.guards.append(self.reinstall)
 
     def exit_gracefully(self, signum: int, frame: FrameType | None) -> None:
@@ -58,6 +59,11 @@ class SignalManager:
     def slow_down(self, signum: int, frame: FrameType | None) -> None:
         """Pause half a second to one and a half between tasks."""
         self._set_pause(TTW_SLOW)
+
+    def end_task(self, signum: int, frame: FrameType | None) -> None:
+        """Raise in the task that has reached its time limit."""
+        if self.control is not None:
+            self.control.limits.on_signal()
 
     def reinstall(self) -> str | None:
         """Take back signals for which a task installed its own handlers; say so."""
@@ -87,6 +93,7 @@ class SignalManager:
             "SIGTSTP": self.exit_gracefully,
             "SIGUSR1": self.speed_up,
             "SIGUSR2": self.slow_down,
+            "SIGURG": self.end_task,
         }
         return {
             getattr(signal, name): handler

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from ..exceptions import StopNow
 from ..wakeup import Polling
+from .limit import Limits
 from .outage import Outage
 
 #: How soon a waiting thread notices an order to leave at once.
@@ -35,6 +36,7 @@ class Control:
         self.pause_range: tuple[float, float] = (0.0, 0.0)
         self.polling = Polling()
         self.outage = Outage()
+        self.limits = Limits()
         #: Called after each task run in the main thread; each returns what it had to mend.
         self.guards: list[Callable[[], str | None]] = []
         #: Ends the process as it is; set where the process is the worker's own.
@@ -114,15 +116,15 @@ class Control:
             self._leaving_since = self._interrupted_at = now
             if not self.is_at_once:
                 self.is_at_once = True
-                self._interrupt()
+                self.interrupt()
             return
         if now - self._interrupted_at > 1:
             self._interrupted_at = now
-            self._interrupt()
+            self.interrupt()
         if now - self._leaving_since > LAST_SECONDS and self.end_process is not None:
             self.end_process()
 
-    def _interrupt(self) -> None:
+    def interrupt(self) -> None:
         """Interrupt the main thread's task by a real signal, which also ends a system call."""
         self.polling.wake()
         if self._is_interruptible and self.has_signal_handlers:

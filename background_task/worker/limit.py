@@ -23,7 +23,7 @@ from itertools import starmap
 from typing import Any, Protocol
 
 from ..attempt import Claim, Failed, Retry, after_exception
-from ..exceptions import TaskTimeout
+from ..exceptions import StopNow, TaskTimeout
 from ..settings import app_settings
 
 #: How long after its limit a task may go on, because it cleans up or cannot be reached.
@@ -67,6 +67,10 @@ class Witness(Protocol):
 
     def forget(self) -> None:
         """All runs are about to be named anew."""
+        ...
+
+    def ask_for_the_end(self, claim: Claim) -> None:
+        """This run cannot be ended from within."""
         ...
 
 
@@ -136,10 +140,10 @@ class Run:
             self.leave()
             raised = late if raised is None else raised
         if self.returned:
-            return self.returned[0]
+            return self.returned.pop()  # which may be a coroutine, to be watched in its turn
         assert raised is not None  # the function either returned or raised
         if self.is_struck:
-            self._explain(raised)
+            raised = self._explained(raised)
         try:
             raise raised
         finally:
@@ -183,8 +187,10 @@ class Run:
         if self.is_struck:
             _set_exception(self._thread, None)
 
-    def _explain(self, error: BaseException) -> None:
-        """Python makes the exception itself, without a message; tasks may have wrapped it."""
+    def _explained(self, error: BaseException) -> BaseException:
+        """Say what happened: Python makes the exception itself, and tasks may have wrapped it."""
+        if isinstance(error, StopNow):  # nothing less could end it
+            return self.error().with_traceback(error.__traceback__)
         seen: list[BaseException] = []
         found: BaseException | None = error
         with suppress(Exception):  # hostile exceptions
@@ -193,6 +199,7 @@ class Run:
                 if type(found) is TaskTimeout and not found.args:
                     found.args = self.error().args
                 found = found.__context__ if found.__cause__ is None else found.__cause__
+        return error
 
 
 class Limits:
@@ -244,15 +251,18 @@ class Limits:
             self._testify()
             return [run.claim for run in self._runs.values() if run.is_stuck()]
 
-    def verdict(self, claim: Claim) -> Retry | Failed | None:
-        """Return the outcome of a run that only the end of this process will end.
+    def verdicts(self) -> list[tuple[Claim, Retry | Failed, float]]:
+        """Return the outcomes of the runs that only the end of this process will end.
 
-        None if it is in time, or has returned.
+        Each with its claim and how long it took.
         """
-        run = self._runs.get((claim.task_id, claim.number))
-        if run is None or not run.is_struck or run.returned:
-            return None
-        return after_timeout(claim, seconds=run.seconds(), limit=run.limit)
+        with self._lock:
+            runs = [run for run in self._runs.values() if run.is_struck and not run.returned]
+        return [
+            (run.claim, after_timeout(run.claim, seconds=seconds, limit=run.limit), seconds)
+            for run in runs
+            for seconds in (run.seconds(),)
+        ]
 
     def on_signal(self) -> None:
         """Raise in the main thread if its task has reached its limit; called by the handler.

@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from functools import partial
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -17,17 +18,21 @@ from django.db import reset_queries
 
 from .. import payload, telemetry
 from ..attempt import Claim, Failed, Outcome, Released, Retry, Succeeded, after_exception
-from ..exceptions import BackgroundTaskError, InvalidTaskError, StopNow
+from ..exceptions import BackgroundTaskError, InvalidTaskError, StopNow, TaskTimeout
 from ..models import Task
 from ..registry import Registry
 from ..settings import app_settings
 from ..signals import task_error, task_started
 from ..store import Store
+from . import limit
 from .control import Control
-from .hygiene import announce, orderly
+from .hygiene import announce, close_connections, orderly
+from .limit import Run
 
 #: ``Released.reason`` of a task that was interrupted where no worker handles Ctrl-C.
 KEYBOARD_INTERRUPT = "Ctrl-C"
+#: What stands above a task function in a traceback.
+OWN_FILES = (__file__, limit.__file__)
 
 
 def run_claim(
@@ -66,14 +71,18 @@ def _attempt(claim: Claim, registry: Registry, *, store: Store, control: Control
         if function is None:
             return Released(f"no function is registered as {claim.task_name!r}")
         args, kwargs = payload.decode(claim.task_params)
+        run = control.limits.run(claim) if control else None
         with control.interruptible() if control else nullcontext():
-            call(function, args, kwargs)
+            call(function, args, kwargs, run=run)
             returned = True
             end_if_forked(pid)
     except BaseException as exception:  # noqa: BLE001 - user code may raise anything
         end_if_forked(pid, exception)
         if returned:  # interrupted after its last line: it has done its work
             return Succeeded()
+        if issubclass(type(exception), TaskTimeout):
+            close_connections()  # it may have been waiting for an answer on one
+            return _failed(claim, exception, store=store)
         if control is not None and control.is_at_once:
             return Released("the worker could not wait for it")
         if issubclass(type(exception), StopNow):  # isinstance would ask a hostile __class__
@@ -115,25 +124,35 @@ def _resolve(claim: Claim, registry: Registry) -> Callable[..., Any] | None:
     return registered.task_function
 
 
-def call(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    """Call a task function in a context of its own; await what it returns, if that is needed."""
+def call(function: Callable[..., Any], args: Any, kwargs: Any, *, run: Run | None = None) -> Any:
+    """Call a task function in a context of its own; await what it returns, if that is needed.
 
-    def _call() -> Any:
-        result = function(*args, **kwargs)
-        if result is None:
-            return None
-        if inspect.isgenerator(result) or inspect.isasyncgen(result):
-            raise InvalidTaskError(
-                f"{function!r} is a generator function, of which a call runs nothing; "
-                "remove its yield, or call it from a task function"
-            )
-        return async_to_sync(_awaited)(result) if inspect.isawaitable(result) else result
+    Args:
+        function: What to call.
+        args: Its positional arguments.
+        kwargs: Its keyword arguments.
+        run: Watches over the time limit; None if there is none.
+    """
+    context = contextvars.copy_context()
+    if run is None:
+        result = context.run(function, *args, **kwargs)
+    else:  # no line of this library stands between the limit and the function
+        result = run.call(partial(context.run, function, *args, **kwargs))
+    if result is None:
+        return None
+    if inspect.isgenerator(result) or inspect.isasyncgen(result):
+        raise InvalidTaskError(
+            f"{function!r} is a generator function, of which a call runs nothing; "
+            "remove its yield, or call it from a task function"
+        )
+    if not inspect.isawaitable(result):
+        return result
+    return context.run(async_to_sync(_awaited), result, run)
 
-    return contextvars.copy_context().run(_call)
 
-
-async def _awaited(awaitable: Any) -> Any:
-    return await awaitable
+async def _awaited(awaitable: Any, run: Run | None) -> Any:
+    with nullcontext() if run is None else run.cancellable():
+        return await awaitable
 
 
 def _failed(claim: Claim, exception: BaseException, *, store: Store) -> Retry | Failed:
@@ -153,13 +172,13 @@ def _failed(claim: Claim, exception: BaseException, *, store: Store) -> Retry | 
 
 
 def _outcome_of(claim: Claim, exception: BaseException) -> Retry | Failed:
-    limit = app_settings.MAX_ATTEMPTS
+    most = app_settings.MAX_ATTEMPTS
     try:
-        return after_exception(claim, exception, max_attempts=limit)
+        return after_exception(claim, exception, max_attempts=most)
     except Exception:  # noqa: BLE001 - a hostile exception: it is not even possible to ask its class
         name = type(exception).__name__
         stand_in = BackgroundTaskError(f"{name} was raised; nothing more can be asked of it")
-        return after_exception(claim, stand_in, max_attempts=limit)
+        return after_exception(claim, stand_in, max_attempts=most)
 
 
 def _announce_error(claim: Claim, exception: BaseException, *, store: Store) -> None:
@@ -172,7 +191,7 @@ def _announce_error(claim: Claim, exception: BaseException, *, store: Store) -> 
 def _drop_own_frames(exception: BaseException) -> None:
     """Let the traceback begin in the task, which is where a reader looks."""
     place = exception.__traceback__
-    while place is not None and place.tb_frame.f_code.co_filename == __file__:
+    while place is not None and place.tb_frame.f_code.co_filename in OWN_FILES:
         place = place.tb_next
     if place is not None:
         exception.__traceback__ = place
