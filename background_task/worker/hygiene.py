@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,32 +25,49 @@ class Mess:
     found: list[str] = field(default_factory=list)
 
 
-@contextmanager
-def orderly() -> Iterator[Mess]:
-    """Run a task's code so that the next one finds the process as this one did.
+class orderly:  # noqa: N801 - it reads as what it does
+    """Runs a task's code so that the next one finds the process as this one did.
 
     Checked: the working directory (a relative SQLite path depends on it), the standard streams,
     and this thread's connections. Inside a caller's transaction, as in a ``TestCase``, the
     transaction stays as deep and as usable as it was.
+
+    A class rather than a generator, because each task pays for it.
     """
-    mess = Mess()
-    refresh_connections()
-    depths = {connection.alias: _depth(connection) for connection in _connections()}
-    savepoints = _open_savepoints()
-    directory = _directory()
-    streams = (sys.stdout, sys.stderr)
-    try:
-        yield mess
-    finally:
+
+    __slots__ = ("_depths", "_directory", "_mess", "_savepoints", "_streams")
+
+    def __enter__(self) -> Mess:
+        """Remember how things are."""
+        self._mess = Mess()
+        self._depths: dict[str, int] = {}
+        self._savepoints: list[tuple[BaseDatabaseWrapper, str | None]] = []
         for connection in _connections():
-            _restore(connection, depths.get(connection.alias, 0), mess)
-        _close_savepoints(savepoints)
-        if directory is not None and _directory() != directory:
+            if connection.in_atomic_block:
+                self._depths[connection.alias] = _depth(connection)
+                if not connection.needs_rollback:
+                    # To here a task's database error goes back.
+                    self._savepoints.append((connection, connection.savepoint()))
+            elif connection.errors_occurred and connection.connection is not None:
+                _check(connection)
+        self._directory = _directory()
+        self._streams = (sys.stdout, sys.stderr)
+        return self._mess
+
+    def __exit__(self, *exception: object) -> None:
+        """Put things in order again."""
+        mess = self._mess
+        for connection in _connections():
+            _restore(connection, self._depths.get(connection.alias, 0), mess)
+        if self._savepoints:
+            _close_savepoints(self._savepoints)
+        if self._directory is not None and _directory() != self._directory:
             with suppress(OSError):
-                os.chdir(directory)
+                os.chdir(self._directory)
             mess.found.append("the working directory was changed")
-        is_closed = any(stream is not None and stream.closed for stream in streams)
-        if _reopen_descriptors() or is_closed:
+        is_closed = any(stream is not None and stream.closed for stream in self._streams)
+        if not _are_descriptors_open() or is_closed:
+            _reopen_descriptors()
             _replace_closed_streams()
             mess.found.append("a standard stream was closed")
 
@@ -83,11 +99,16 @@ def refresh_connections(*, idle_beside: str | None = None) -> None:
             connection.close_if_unusable_or_obsolete()
             continue
         if connection.errors_occurred:
-            if answers(connection):
-                connection.errors_occurred = False
-            else:
-                with suppress(Error):  # drivers refuse to close what the task closed already
-                    connection.close()
+            _check(connection)
+
+
+def _check(connection: BaseDatabaseWrapper) -> None:
+    """Keep a connection on which an error occurred only if it still works."""
+    if answers(connection):
+        connection.errors_occurred = False
+    else:
+        with suppress(Error):  # drivers refuse to close what the task closed already
+            connection.close()
 
 
 def close_connections() -> None:
@@ -155,15 +176,6 @@ def discard(connection: BaseDatabaseWrapper) -> None:
     connection.connection = None
 
 
-def _open_savepoints() -> list[tuple[BaseDatabaseWrapper, str | None]]:
-    """Mark the place in the caller's transactions to which a task's database error goes back."""
-    return [
-        (connection, connection.savepoint())
-        for connection in _connections()
-        if connection.in_atomic_block and not connection.needs_rollback
-    ]
-
-
 def _close_savepoints(savepoints: list[tuple[BaseDatabaseWrapper, str | None]]) -> None:
     for connection, sid in savepoints:
         if sid is None:  # the database has none
@@ -197,20 +209,26 @@ def _directory() -> str | None:
         return None
 
 
-def _reopen_descriptors() -> bool:
+def _are_descriptors_open() -> bool:
+    try:
+        os.fstat(0), os.fstat(1), os.fstat(2)
+    except OSError:
+        return False
+    return True
+
+
+def _reopen_descriptors() -> None:
     """Open closed standard descriptors: the next file or socket would get the number of one.
 
     What is printed would then be written into it, be it the connection to the database. Output
     goes on where the other output goes, so that nothing happens silently.
     """
-    closed = [number for number in (0, 1, 2) if not _is_open(number)]
-    for number in closed:
+    for number in [number for number in (0, 1, 2) if not _is_open(number)]:
         other = {1: 2, 2: 1}.get(number)
         if other is not None and _is_open(other):
             os.dup2(other, number)
         else:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number
-    return bool(closed)
 
 
 def _is_open(descriptor: int) -> bool:
