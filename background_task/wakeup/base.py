@@ -26,7 +26,7 @@ def pause_after(idle_seconds: float, *, longest: float, jitter: float) -> float:
         longest: The upper bound, ``--sleep``.
         jitter: From ``LEAST_JITTER`` to 1.
     """
-    return min(longest, jitter * max(SHORTEST_PAUSE_SECONDS, PART * idle_seconds))
+    return jitter * min(longest, max(SHORTEST_PAUSE_SECONDS, PART * idle_seconds))
 
 
 class Wakeup:

@@ -130,7 +130,7 @@ class ListenNotify(Wakeup):
         self._listener: Listener | None = None
         self._probe: str | None = None
         self._probe_until = self._settles_at = 0.0
-        self._worked_at = self._retry_at = -math.inf
+        self._worked_at = self._polled_since = self._retry_at = -math.inf
         self._is_armed = self._is_settled = self._is_told = False
         self._failures = 0
         self._patience = Patience()
@@ -154,7 +154,7 @@ class ListenNotify(Wakeup):
 
     def disarm(self) -> None:
         """Let producers know that this worker will look by itself."""
-        self._worked_at = self._clock()
+        self._worked_at = self._polled_since = self._clock()
         self._patience.reset()
         if self._is_armed and self._listener is not None:
             self._is_armed = False
@@ -181,6 +181,8 @@ class ListenNotify(Wakeup):
     def longest_pause(self, idle_seconds: float, sleep: float) -> float:
         """Return ``sleep`` once notifications can be relied upon."""
         if not self._is_armed:
+            # However long it was idle: between being told and being told again it is attentive.
+            idle_seconds = min(idle_seconds, self._clock() - self._polled_since)
             return super().longest_pause(idle_seconds, sleep)
         return sleep if self._is_settled else min(sleep, SETTLE_SECONDS)
 
@@ -231,6 +233,7 @@ class ListenNotify(Wakeup):
         if self._probe in payloads:
             self._probe = None
             self._failures = 0
+            self._polled_since = self._clock()
         elif self._clock() >= self._probe_until:
             self.close()
             self._retry_at = self._clock() + NEXT_PROBE_SECONDS

@@ -1,0 +1,13 @@
+"""A clock that tests move."""
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pass_by(self, seconds: float) -> None:
+        """Stand in for ``Polling.wait``."""
+        self.now += seconds
