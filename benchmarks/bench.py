@@ -10,9 +10,13 @@ from typing import Any
 
 from . import environments
 from .environments import InstallError
-from .hosts import HOSTS, Host
+from .hosts import Host
 from .peers import Peer, Place, load
 from .processes import FailedError, Project
+from .servers import HOSTS
+
+#: Databases with so many rows are kept to be copied again: fewer are quick to make, more too large.
+KEPT = range(100_000, 2_100_000)
 
 
 class Bench:
@@ -22,6 +26,7 @@ class Bench:
         self._python = python
         self._hosts: dict[str, Host] = {}
         self._templates: dict[tuple[str, str], Place] = {}
+        self._stock: dict[tuple[str, str, int, int], Place] = {}
         self._missing: dict[str, str] = {}
         self._numbers = itertools.count(1)
 
@@ -60,29 +65,53 @@ class Bench:
         return self._templates[key]
 
     @contextlib.contextmanager
-    def project(self, peer: Peer, kind: str, config: str) -> Iterator[Project]:
-        """Yield the peer's project in a database of its own."""
+    def project(
+        self, peer: Peer, kind: str, config: str, *, pending: int = 0, finished: int = 0
+    ) -> Iterator[Project]:
+        """Yield the peer's project in a database of its own, with so many tasks in it.
+
+        With no number for `pending` there is one task that serves to clone others.
+        """
         host = self.host(kind)
-        python = self.python(peer)
         if kind == "mariadb":
             place = host.create(self.new_name(peer.name))
-            Project(peer, python, place, config).client("prepare")
+        elif pending + finished in KEPT:
+            place = self._copy_of_stock(peer, kind, pending, finished)
         else:
             place = host.copy(self.template(peer, kind), self.new_name(peer.name))
+        project = Project(peer, self.python(peer), place, config)
         try:
-            yield Project(peer, python, place, config)
+            if kind == "mariadb":
+                project.client("prepare")
+            elif pending + finished not in KEPT:
+                self._fill(project, pending, finished)
+            yield project
         finally:
             host.drop(place)
 
-    def fill(self, project: Project, count: int) -> None:
-        """Add pending tasks until there are so many."""
+    def _copy_of_stock(self, peer: Peer, kind: str, pending: int, finished: int) -> Place:
+        """Copy a large database, which takes less time than filling it."""
+        host = self.host(kind)
+        key = (peer.name, kind, pending, finished)
+        if key not in self._stock:
+            place = host.copy(self.template(peer, kind), self.new_name(peer.name))
+            self._fill(Project(peer, self.python(peer), place, "best"), pending, finished)
+            self._stock[key] = place
+        return host.copy(self._stock[key], self.new_name(peer.name), is_large=True)
+
+    def _fill(self, project: Project, pending: int, finished: int) -> None:
+        """Add tasks until there are so many."""
         table = project.peer.table
-        if table is None:
-            project.client("fill", count)
-            return
         host = self.host(project.place.kind)
-        host.clone(project.place, table, count - 1)
-        host.settle(project.place)
+        if finished:
+            assert table is not None
+            host.clone(project.place, table, finished, finished=True)
+        if pending:
+            if table is not None and table.can_be_cloned:
+                host.clone(project.place, table, pending - 1)
+            else:
+                project.client("fill", pending)
+            host.settle(project.place)
 
     def versions(self) -> dict[str, Any]:
         """Return what was installed for each peer that was measured."""

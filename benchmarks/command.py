@@ -74,6 +74,7 @@ def some_of(known: Sequence[str]) -> Any:
 def run(options: argparse.Namespace) -> int:
     """Measure and report; return the exit code."""
     signal.signal(signal.SIGTERM, interrupt)
+    environments.forget_earlier_runs()
     LOGS.mkdir(parents=True, exist_ok=True)
     path = CACHE / ("quick.jsonl" if options.quick else "results.jsonl")
     is_complete = False
@@ -186,6 +187,7 @@ def shown(answer: dict[str, Any] | str) -> str:
     return ", ".join(
         f"{name} {value:,.4g}" if isinstance(value, float) else f"{name} {value:,}"
         for name, value in answer.items()
+        if isinstance(value, int | float)
     )
 
 
@@ -205,9 +207,9 @@ def machine() -> str:
     model = platform.processor() or platform.machine()
     cpu = Path("/proc/cpuinfo")
     if cpu.exists():
-        names = [
-            line.split(":")[1] for line in cpu.read_text().splitlines() if "model name" in line
-        ]
-        model = names[0].strip() if names else model
+        lines = cpu.read_text().splitlines()
+        names = [line.split(":")[1].strip() for line in lines if "model name" in line]
+        model = names[0] if names else model
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{os.cpu_count()} × {model}, {memory:.0f} GiB, {platform.system()} {platform.release()}"
+    system = f"{platform.system()} {platform.release()}"
+    return f"{os.cpu_count()} processors ({model}), {memory:.0f} GiB, {system}"

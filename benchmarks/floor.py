@@ -1,7 +1,8 @@
 """The same work in bare SQL, with no Python queue around it.
 
-`python -m benchmarks.floor KIND ADDRESS BATCH SECONDS` drains a table made by `make`: claim so many
-rows in one commit, finish them in another. A batch of 1 is what a queue does that commits each step.
+`python -m benchmarks.floor KIND ADDRESS BATCH SECONDS` drains a table made by `make`: claim so
+many rows in one commit, finish them in another. A batch of 1 is what a queue does that commits each
+step.
 """
 
 from __future__ import annotations

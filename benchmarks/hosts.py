@@ -1,20 +1,14 @@
-"""Where databases are made: a PostgreSQL, a MariaDB, or a folder of SQLite files."""
+"""Where databases are made, and how rows are cloned in them."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import sqlite3
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-from tests.servers import UnavailableError, start_mariadb
-from tests.servers.base import DURABLE, Server
-from tests.servers.postgresql import PostgreSQL, postgresql_binaries
 
 from .peers.base import Place, Table
 
@@ -26,13 +20,15 @@ class Host(ABC):
     description: str
     #: The process whose tree is the server; None: it lives in the workers.
     pid: int | None = None
+    #: A statement that lets rows be cloned without triggers for each of them.
+    before_cloning: str | None = None
 
     @abstractmethod
     def create(self, name: str) -> Place:
         """Make an empty database."""
 
     @abstractmethod
-    def copy(self, place: Place, name: str) -> Place:
+    def copy(self, place: Place, name: str, *, is_large: bool = False) -> Place:
         """Make a database like another that nobody uses at the moment."""
 
     @abstractmethod
@@ -51,9 +47,11 @@ class Host(ABC):
         """Return an expression for a new UUID."""
         raise NotImplementedError
 
+    @abstractmethod
     def settle(self, place: Place) -> None:
         """Let the planner know what is there, so that no worker pays for it."""
 
+    @abstractmethod
     def close(self) -> None:
         """Stop what was started and delete it."""
 
@@ -73,6 +71,8 @@ class Host(ABC):
             changes |= table.finish if finished else {}
             values = ", ".join(changes.get(name, f"seed.{quoted(name)}") for name in columns)
             names = ", ".join(quoted(name) for name in columns)
+            if self.before_cloning:
+                connection.execute(self.before_cloning)
             seed = f"(SELECT * FROM {table.name} WHERE {table.unfinished} LIMIT 1) AS seed"
             connection.execute(
                 f"INSERT INTO {target} ({names}) "
@@ -104,7 +104,7 @@ class Files(Host):
             connection.execute("PRAGMA journal_mode=WAL")
         return place
 
-    def copy(self, place: Place, name: str) -> Place:
+    def copy(self, place: Place, name: str, *, is_large: bool = False) -> Place:
         with self.connect(place) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         copied = Place("sqlite", str(self.folder / f"{name}.sqlite3"))
@@ -134,173 +134,3 @@ class Files(Host):
 
     def close(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-class StatisticsServer(PostgreSQL):
-    """Counts statements, in the databases that ask for it."""
-
-    #: Loaded for everybody, because loading costs a little; counting is switched on by database.
-    is_counting = True
-
-    def command(self) -> list[str]:
-        if not self.is_counting:
-            return super().command()
-        counting = {
-            "shared_preload_libraries": "pg_stat_statements",
-            "pg_stat_statements.track": "none",
-        }
-        return super().command() + [
-            part for key, value in counting.items() for part in ("-c", f"{key}={value}")
-        ]
-
-
-class PostgreSQLHost(Host):
-    """PostgreSQL with the defaults of initdb, durable."""
-
-    kind = "postgresql"
-
-    def __init__(self) -> None:
-        self.server = start_best_postgresql()
-        self.description = self.server.description
-        self.pid = process_id(self.server)
-        self.counts_statements = self.server.is_counting
-        self._postgres = Place("postgresql", "postgres", self.server.port, self.server.user)
-
-    def _execute(self, sql: str) -> None:
-        with self.connect(self._postgres) as connection:
-            connection.execute(sql)
-
-    def create(self, name: str) -> Place:
-        self._execute(f"CREATE DATABASE {name}")
-        return Place("postgresql", name, self.server.port, self.server.user)
-
-    def copy(self, place: Place, name: str) -> Place:
-        self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        self._execute(f"CREATE DATABASE {name} TEMPLATE {place.name} STRATEGY file_copy")
-        return Place("postgresql", name, self.server.port, self.server.user)
-
-    def drop(self, place: Place) -> None:
-        self._execute(f"DROP DATABASE IF EXISTS {place.name} WITH (FORCE)")
-
-    def connect(self, place: Place) -> contextlib.closing[Any]:
-        import psycopg
-
-        return contextlib.closing(psycopg.connect(place.url(), autocommit=True))
-
-    def numbers(self, count: int) -> str:
-        return f"generate_series(1, {count})"
-
-    def uuid(self) -> str:
-        return "gen_random_uuid()"
-
-    def settle(self, place: Place) -> None:
-        with self.connect(place) as connection:
-            connection.execute("VACUUM ANALYZE")
-            connection.execute("CHECKPOINT")
-
-    def count_statements(self, place: Place) -> None:
-        """Count in this database, in connections made from now on."""
-        if self.counts_statements:
-            self._execute(f"ALTER DATABASE {place.name} SET pg_stat_statements.track = 'top'")
-
-    def statements(self, place: Place) -> int:
-        """Return how many statements, or else transactions, this database has seen."""
-        counted = (
-            "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements JOIN pg_database "
-            "ON oid = dbid WHERE datname = "
-            if self.counts_statements
-            else "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = "
-        )
-        return int(self.value(self._postgres, f"{counted}'{place.name}'"))
-
-    def close(self) -> None:
-        self.server.remove()
-
-
-class MariaDBHost(Host):
-    """MariaDB or MySQL."""
-
-    kind = "mariadb"
-
-    def __init__(self) -> None:
-        self.server = start_mariadb()
-        self.description = self.server.description
-        self.pid = process_id(self.server)
-        self._none = Place("mariadb", "mysql", self.server.port, self.server.user)
-
-    def _execute(self, sql: str) -> None:
-        with self.connect(self._none) as connection:
-            connection.cursor().execute(sql)
-
-    def create(self, name: str) -> Place:
-        self._execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
-        return Place("mariadb", name, self.server.port, self.server.user)
-
-    def copy(self, place: Place, name: str) -> Place:
-        raise NotImplementedError("nothing that is measured here needs a copy")
-
-    def drop(self, place: Place) -> None:
-        self._execute(f"DROP DATABASE IF EXISTS {place.name}")
-
-    def connect(self, place: Place) -> contextlib.closing[Any]:
-        import pymysql
-
-        return contextlib.closing(
-            pymysql.connect(
-                host="127.0.0.1",
-                port=place.port,
-                user=place.user,
-                database=place.name,
-                autocommit=True,
-            )
-        )
-
-    def numbers(self, count: int) -> str:
-        return f"seq_1_to_{count}"
-
-    def value(self, place: Place, sql: str) -> Any:
-        with self.connect(place) as connection, connection.cursor() as cursor:
-            cursor.execute(sql)
-            return cursor.fetchone()[0]
-
-    def close(self) -> None:
-        self.server.remove()
-
-
-def start_best_postgresql() -> StatisticsServer:
-    """Start the machine's PostgreSQL if it has one, else the wheel's."""
-    os.environ[DURABLE] = "1"
-    reasons = []
-    found = sorted(postgresql_binaries(), key=lambda found: "wheel" in found[1])
-    for binaries, origin in found:
-        for is_counting in (True, False):
-            server = StatisticsServer(binaries, origin)
-            server.is_counting = is_counting
-            try:
-                server.start()
-                if is_counting:
-                    with connected(server) as connection:
-                        connection.execute("CREATE EXTENSION pg_stat_statements")
-            except Exception as error:  # whatever it is, the next one may do
-                server.remove()
-                reasons.append(f"{binaries}: {error}")
-            else:
-                return server
-    raise UnavailableError("; ".join(reasons) or "no PostgreSQL on this machine, and no wheel")
-
-
-@contextlib.contextmanager
-def connected(server: StatisticsServer) -> Iterator[Any]:
-    import psycopg
-
-    url = Place("postgresql", "postgres", server.port, server.user).url()
-    with psycopg.connect(url, autocommit=True) as connection:
-        yield connection
-
-
-def process_id(server: Server) -> int | None:
-    process = server._process
-    return process.pid if process else None
-
-
-HOSTS: dict[str, type[Host]] = {host.kind: host for host in (PostgreSQLHost, Files, MariaDBHost)}

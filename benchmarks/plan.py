@@ -12,6 +12,10 @@ from .results import Cell
 #: What can be asked for with --only, in the order in which a round does it.
 KINDS = ("drain", "enqueue", "bulk", "latency", "backlog", "memory", "idle")
 FLOOR = "floor"
+#: The "peer" that saves bare rows.
+SAVE = "save"
+#: In the detail of a backlog, before the number of finished rows.
+BESIDE = " beside "
 #: Peers whose rate with a huge backlog is worth the time: the fastest without it.
 ENDURING = ("ours", "huey", "procrastinate")
 
@@ -30,6 +34,8 @@ class Scale:
     large_backlogs: tuple[int, ...]
     finished_rows: int
     memory_tasks: int
+    #: As many tasks as a peer does in about so long, if that is fewer.
+    memory_seconds: float
     floor_rows: int
 
 
@@ -44,6 +50,7 @@ FULL = Scale(
     large_backlogs=(1_000_000,),
     finished_rows=1_000_000,
     memory_tasks=100_000,
+    memory_seconds=10,
     floor_rows=200_000,
 )
 QUICK = Scale(
@@ -57,6 +64,7 @@ QUICK = Scale(
     large_backlogs=(),
     finished_rows=100_000,
     memory_tasks=20_000,
+    memory_seconds=3,
     floor_rows=100_000,
 )
 
@@ -123,7 +131,7 @@ def enqueues(scale: Scale, peer: Peer) -> Iterator[Job]:
     for kind in stored(peer):
         yield Job(Cell("enqueue", peer.name, kind, "default"), scale.rounds)
         if peer.is_ours:
-            yield Job(Cell("enqueue", "save", kind, "default"), scale.rounds)
+            yield Job(Cell("enqueue", SAVE, kind, "default"), scale.rounds)
 
 
 def bulks(scale: Scale, peer: Peer) -> Iterator[Job]:
@@ -149,7 +157,7 @@ def backlogs(scale: Scale, peer: Peer) -> Iterator[Job]:
         for count in (*scale.backlogs, *large):
             yield Job(Cell("backlog", peer.name, kind, "best", detail=f"{count}"), rounds)
         if peer.table.finished and (kind == "postgresql" or peer.is_ours):
-            detail = f"{scale.backlogs[0]} beside {scale.finished_rows} finished"
+            detail = f"{scale.backlogs[-1]}{BESIDE}{scale.finished_rows}"
             yield Job(Cell("backlog", peer.name, kind, "best", detail=detail), rounds)
 
 

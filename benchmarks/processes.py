@@ -84,11 +84,11 @@ class Project:
     @contextlib.contextmanager
     def workers(self, count: int) -> Iterator[Workers]:
         """Run so many worker commands."""
-        command = [str(self.python), "-m", *self.peer.command(self.config)]
+        words = self.peer.command(self.config)
         with open(LOGS / f"{self.label}.log", "wb") as log:
             running = [
                 subprocess.Popen(
-                    command,
+                    [self.python, "-m", *(word.format(number=number) for word in words)],
                     env=self.environment(),
                     cwd=LOGS,
                     stdin=subprocess.DEVNULL,
@@ -96,7 +96,7 @@ class Project:
                     stderr=log,
                     start_new_session=True,
                 )
-                for _ in range(count)
+                for number in range(count)
             ]
             try:
                 yield Workers(running, Path(log.name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -41,6 +42,12 @@ class Spread:
     def of(cls, values: Iterable[float]) -> Spread:
         found = sorted(values)
         return cls(statistics.median(found), found[0], found[-1], len(found))
+
+
+def percentile(values: Iterable[float], percent: float) -> float:
+    """Return the smallest value that so many percent of them do not exceed."""
+    found = sorted(values)
+    return found[max(0, math.ceil(len(found) * percent / 100) - 1)]
 
 
 class Results:

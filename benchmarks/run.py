@@ -3,7 +3,7 @@
     python3 benchmarks/run.py                                  everything, about 25 minutes
     python3 benchmarks/run.py --quick                          everything once, in short
     python3 benchmarks/run.py --only drain --peers ours,huey,floor --quick
-    python3 benchmarks/run.py --report                         the tables again, from what was measured
+    python3 benchmarks/run.py --report                         the tables of what was measured
 
 Makes its own environments below `.benchmarks/`, installs the peers there, starts its own servers on
 127.0.0.1, and ends them. A complete run writes docs/benchmarks.md and its plots; any other writes

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
-from .. import floor
 from ..bench import Bench
-from ..environments import ROOT
 from ..hosts import Host
 from ..peers import Peer
 from ..processes import FailedError, Project, Workers, cpu_seconds
@@ -19,6 +14,10 @@ from ..processes import FailedError, Project, Workers, cpu_seconds
 START_SECONDS = 30.0
 #: How often unfinished tasks are counted; less often where counting takes long.
 COUNT_SECONDS = 0.04
+#: A small backlog is gone soon.
+SMALL_BACKLOG = 5000
+SHORT_COUNT_SECONDS = 0.005
+REPEATS = 5
 #: Counting may take this share of the time.
 COUNT_SHARE = 0.1
 LEAST_BACKLOG = 200
@@ -29,9 +28,22 @@ def drain(
 ) -> dict[str, Any]:
     """Fill a queue with no-op tasks, start workers, and watch them for so long at most."""
     count = max(LEAST_BACKLOG, round(peer.pace * seconds * 1.5))
-    with bench.project(peer, kind, config) as project:
-        bench.fill(project, count)
+    with bench.project(peer, kind, config, pending=count) as project:
         return {"backlog": count, **run_down(bench.host(kind), project, workers, seconds)}
+
+
+def drain_backlog(
+    bench: Bench, peer: Peer, kind: str, *, pending: int, finished: int, seconds: float
+) -> dict[str, Any]:
+    """Watch one worker with a backlog of this size; a small one several times."""
+    times = REPEATS if pending < SMALL_BACKLOG and peer.pace > pending else 1
+    done = took = 0.0
+    for _ in range(times):
+        with bench.project(peer, kind, "best", pending=pending, finished=finished) as project:
+            found = run_down(bench.host(kind), project, 1, seconds)
+        done += found["done"]
+        took += found["done"] / found["rate"]
+    return {"rate": done / took, "done": int(done)}
 
 
 def run_down(host: Host, project: Project, workers: int, seconds: float) -> dict[str, Any]:
@@ -39,8 +51,11 @@ def run_down(host: Host, project: Project, workers: int, seconds: float) -> dict
     with host.connect(project.place) as connection:
         before = project.peer.unfinished(connection)
         with project.workers(workers) as running:
-            watch = Watch(lambda: project.peer.unfinished(connection), running)
+            pause = COUNT_SECONDS if before >= SMALL_BACKLOG else SHORT_COUNT_SECONDS
+            watch = Watch(lambda: project.peer.unfinished(connection), running, pause)
             watch.wait_for_progress(before)
+            if not watch.left:
+                raise FailedError(f"{before} tasks were too few to be watched")
             costs = Costs(host, running)
             began, count = watch.at, watch.left
             while watch.left and watch.at - began < seconds:
@@ -55,10 +70,10 @@ def run_down(host: Host, project: Project, workers: int, seconds: float) -> dict
 class Watch:
     """Counts what is left, as rarely as needed for the count not to matter."""
 
-    def __init__(self, count: Callable[[], int], workers: Workers) -> None:
+    def __init__(self, count: Callable[[], int], workers: Workers, pause: float) -> None:
         self._count = count
         self._workers = workers
-        self._pause = 0.0
+        self._least_pause = self._pause = pause
         self.at = 0.0
         self.left = 0
 
@@ -69,7 +84,7 @@ class Watch:
         self.at = time.perf_counter()  # the count sees what was there when it began
         self.left = self._count()
         took = time.perf_counter() - self.at
-        self._pause = max(COUNT_SECONDS, took / COUNT_SHARE)
+        self._pause = max(self._least_pause, took / COUNT_SHARE)
 
     def wait_for_progress(self, before: int) -> None:
         """Return at the first count that shows progress."""
@@ -107,38 +122,5 @@ def check_none_failed(project: Project, connection: Any) -> None:
     table = project.peer.table
     if table is None or table.failed is None:
         return
-    sql = f"SELECT count(*) FROM {table.name} WHERE {table.failed}"
-    if failed := connection.execute(sql).fetchone()[0]:
+    if failed := connection.execute(table.failed).fetchone()[0]:
         raise FailedError(f"{failed} tasks failed")
-
-
-def drain_floor(
-    bench: Bench, kind: str, variant: str, *, rows: int, seconds: float
-) -> dict[str, Any]:
-    """Drain a bare table with bare statements, in a process of its own."""
-    host = bench.host(kind)
-    place = host.create(bench.new_name("floor"))
-    try:
-        with host.connect(place) as connection:
-            floor.make(connection, kind, host.numbers(rows))
-        host.settle(place)
-        address = place.name if kind == "sqlite" else place.url()
-        batch = floor.BATCHES[variant]
-        command = [
-            sys.executable,
-            "-m",
-            "benchmarks.floor",
-            kind,
-            address,
-            str(batch),
-            str(seconds),
-        ]
-        done = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
-        )
-        if done.returncode != 0:
-            raise FailedError(done.stderr.strip().splitlines()[-1])
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
-    finally:
-        host.drop(place)

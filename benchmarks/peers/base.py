@@ -22,8 +22,10 @@ class Table:
     uuids: tuple[str, ...] = ()
     #: The condition for rows that are not finished.
     unfinished: str = "1 = 1"
-    #: The condition for rows that failed; there must be none.
+    #: A query for the number of tasks that failed; there must be none.
     failed: str | None = None
+    #: Whether copies of a row are as good as tasks that were stored one by one.
+    can_be_cloned: bool = True
     #: Where finished rows are, and the columns that differ there; None: nothing is kept.
     finished: str | None = None
     finish: dict[str, str] = field(default_factory=dict)
@@ -40,7 +42,8 @@ class Place:
 
     def url(self) -> str:
         """Return the address as a URL, as libraries other than Django want it."""
-        return f"{self.kind}://{self.user}@127.0.0.1:{self.port}/{self.name}"
+        user = f"{self.user}@" if self.user else ""
+        return f"{self.kind}://{user}127.0.0.1:{self.port}/{self.name}"
 
 
 class Peer:
@@ -52,7 +55,7 @@ class Peer:
     databases: tuple[str, ...] = ("postgresql", "sqlite")
     #: The distribution whose version is reported.
     distribution: str
-    #: None: the adapter overrides `unfinished` and `fill`.
+    #: None: the adapter overrides `unfinished`.
     table: Table | None = None
     #: Roughly how many tasks a worker does in a second, to choose a backlog.
     pace: int = 1000
@@ -70,12 +73,16 @@ class Peer:
         """Return the Django settings that differ; `INSTALLED_APPS` is added to what is there."""
         return {}
 
+    def options(self, place: Place, config: str) -> dict[str, Any]:
+        """Return what differs in the `OPTIONS` there."""
+        return {}
+
     def connection(self, config: str) -> dict[str, Any]:
         """Return what differs in Django's `DATABASES["default"]`."""
         return {}
 
     def command(self, config: str) -> list[str]:
-        """Return the worker's command line, after "python -m"."""
+        """Return the worker's command line, after "python -m"; {number} tells workers apart."""
         raise NotImplementedError
 
     def register(self, function: Callable[..., None]) -> Any:
@@ -96,11 +103,8 @@ class Peer:
         sql = f"SELECT count(*) FROM {self.table.name} WHERE {self.table.unfinished}"
         return int(connection.execute(sql).fetchone()[0])
 
-    def prepare(self, place: Place) -> None:
-        """Make what `migrate` does not, inside the project."""
-
     def fill(self, task: Any, count: int) -> None:
-        """Store many no-op calls in some quick way; only where `table` is None."""
+        """Store many no-op calls in some quick way, where rows cannot be cloned."""
         raise NotImplementedError
 
 

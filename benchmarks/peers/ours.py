@@ -18,7 +18,8 @@ class Ours(Peer):
     table = Table(
         "background_task",
         uuids=("uid",),
-        failed="failed_at IS NOT NULL OR attempts > 0",
+        failed="SELECT (SELECT count(*) FROM background_task WHERE last_error <> '') "
+        "+ (SELECT count(*) FROM background_task_completedtask WHERE failed_at IS NOT NULL)",
         finished="background_task_completedtask",
     )
     pace = 15000

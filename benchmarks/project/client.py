@@ -15,7 +15,7 @@ from typing import Any
 
 import django
 
-from .subject import PEER, PLACE
+from .subject import PEER
 
 Answer = dict[str, Any]
 
@@ -26,9 +26,10 @@ def prepare(_: int) -> Answer:
 
     from . import tasks
 
+    if PEER.table is None:
+        return {}
     call_command("migrate", run_syncdb=True, verbosity=0)
-    PEER.prepare(PLACE)
-    if PEER.table is not None:
+    if PEER.table.can_be_cloned:
         PEER.enqueue(tasks.nothing)
     return {}
 

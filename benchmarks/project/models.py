@@ -29,3 +29,6 @@ class Row(models.Model):
     started_at = models.DateTimeField(null=True)
     claim_number = models.BigIntegerField(null=True)
     unique_key = models.CharField(max_length=190, null=True)
+
+    def __str__(self) -> str:
+        return self.task_name

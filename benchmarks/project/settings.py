@@ -15,30 +15,39 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 def database() -> dict[str, Any]:
     """Return the connection: SQLite as its users are advised, the others with no options."""
+    options = PEER.options(PLACE, CONFIG)
+    if PLACE.kind == "redis":
+        return {}
     if PLACE.kind == "sqlite":
-        options = {
+        options |= {
             "timeout": 20,
             "transaction_mode": "IMMEDIATE",
             "init_command": "PRAGMA journal_mode=WAL",
         }
-        return {"ENGINE": "django.db.backends.sqlite3", "NAME": PLACE.name, "OPTIONS": options}
-    engine = PLACE.kind
-    if engine == "mariadb":
-        import pymysql
-
-        pymysql.version_info = (2, 2, 8, "final", 0)
-        pymysql.install_as_MySQLdb()
-        engine = "mysql"
-    return {
-        "ENGINE": f"django.db.backends.{engine}",
-        "NAME": PLACE.name,
-        "HOST": "127.0.0.1",
-        "PORT": PLACE.port,
-        "USER": PLACE.user,
-    }
+        address = {"ENGINE": "django.db.backends.sqlite3", "NAME": PLACE.name}
+    else:
+        address = {
+            "ENGINE": f"django.db.backends.{engine()}",
+            "NAME": PLACE.name,
+            "HOST": "127.0.0.1",
+            "PORT": PLACE.port,
+            "USER": PLACE.user,
+        }
+    return {"default": {**address, "OPTIONS": options, **PEER.connection(CONFIG)}}
 
 
-DATABASES = {"default": {**database(), **PEER.connection(CONFIG)}}
+def engine() -> str:
+    """Return Django's name of the database, with a pure Python driver for MariaDB."""
+    if PLACE.kind != "mariadb":
+        return PLACE.kind
+    import pymysql
+
+    pymysql.version_info = (2, 2, 8, "final", 0)
+    pymysql.install_as_MySQLdb()
+    return "mysql"
+
+
+DATABASES = database()
 _differing = PEER.settings(PLACE, CONFIG)
 INSTALLED_APPS = [
     "django.contrib.contenttypes",
