@@ -61,15 +61,30 @@ class orderly:  # noqa: N801 - it reads as what it does
             _restore(connection, self._depths.get(connection.alias, 0), mess)
         if self._savepoints:
             _close_savepoints(self._savepoints)
-        if self._directory is not None and _directory() != self._directory:
-            with suppress(OSError):
-                os.chdir(self._directory)
-            mess.found.append("the working directory was changed")
-        is_closed = any(stream is not None and stream.closed for stream in self._streams)
-        if not _are_descriptors_open() or is_closed:
-            _reopen_descriptors()
-            _replace_closed_streams()
-            mess.found.append("a standard stream was closed")
+        _restore_process(self._directory, self._streams, mess)
+
+
+class Surroundings:
+    """What tasks that run at the same time in one thread share: all but their connections."""
+
+    def __init__(self) -> None:
+        self._directory = _directory()
+        self._streams = (sys.stdout, sys.stderr)
+
+    def restore(self, mess: Mess) -> None:
+        """Put things in order again."""
+        _restore_process(self._directory, self._streams, mess)
+
+
+def has_leftovers() -> bool:
+    """Tell whether this thread's connections have been left in a transaction, or worse."""
+    return any(_left_in(connection) for connection in _connections())
+
+
+def put_in_order(mess: Mess) -> None:
+    """Take this thread's connections out of whatever they have been left in."""
+    for connection in _connections():
+        _restore(connection, 0, mess)
 
 
 def announce(signal: Signal, *, sender: type, **kwargs: Any) -> None:
@@ -138,13 +153,39 @@ def _restore(connection: BaseDatabaseWrapper, depth: int, mess: Mess) -> None:
                 connection.savepoint_rollback(sid)
         del connection.atomic_blocks[depth:]
     elif depth == 0 and connection.connection is not None:
-        autocommit = connection.settings_dict["AUTOCOMMIT"]
-        if connection.get_autocommit() != autocommit:
-            mess.found.append("autocommit was left off; what was not committed was rolled back")
+        if _is_closed(connection):
+            discard(connection)  # or the next task's first query would fail
+            return
+        what = _left_in(connection)
+        if what is not None:
+            mess.found.append(what)
             discard(connection)
-        elif autocommit and _has_own_transaction(connection):
-            mess.found.append("a BEGIN had no COMMIT; it was rolled back")
-            discard(connection)
+
+
+def _left_in(connection: BaseDatabaseWrapper) -> str | None:
+    """Say in what a connection has been left; None if it can be used as it is."""
+    if connection.in_atomic_block:
+        return "a transaction was left open; it was rolled back"
+    if connection.connection is None or _is_closed(connection):
+        return None
+    autocommit = connection.settings_dict["AUTOCOMMIT"]
+    if connection.get_autocommit() != autocommit:
+        return "autocommit was left off; what was not committed was rolled back"
+    if autocommit and _has_own_transaction(connection):
+        return "a BEGIN had no COMMIT; it was rolled back"
+    return None
+
+
+def _is_closed(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether the task has closed the driver's connection, of which Django does not know."""
+    driver: Any = connection.connection
+    if connection.vendor == "sqlite":
+        try:
+            return driver.in_transaction is None
+        except driver.ProgrammingError:
+            return True
+    is_open = getattr(driver, "open", True)  # MySQL's drivers
+    return bool(getattr(driver, "closed", False)) or not is_open
 
 
 def _has_own_transaction(connection: BaseDatabaseWrapper) -> bool:
@@ -154,9 +195,7 @@ def _has_own_transaction(connection: BaseDatabaseWrapper) -> bool:
     """
     driver: Any = connection.connection
     if connection.vendor == "sqlite":
-        with suppress(driver.ProgrammingError):  # the task closed it
-            return bool(driver.in_transaction)
-        return False
+        return bool(driver.in_transaction)
     if connection.vendor == "postgresql":  # libpq's numbers: 0 is idle, 4 unknown
         return driver.info.transaction_status not in (0, 4)
     status = getattr(driver, "server_status", 0)  # PyMySQL's; the lowest bit is "in transaction"
@@ -200,6 +239,18 @@ def answers(connection: BaseDatabaseWrapper) -> bool:
     except Error:
         return False
     return True
+
+
+def _restore_process(directory: str | None, streams: tuple[Any, Any], mess: Mess) -> None:
+    if directory is not None and _directory() != directory:
+        with suppress(OSError):
+            os.chdir(directory)
+        mess.found.append("the working directory was changed")
+    is_closed = any(stream is not None and stream.closed for stream in streams)
+    if not _are_descriptors_open() or is_closed:
+        _reopen_descriptors()
+        _replace_closed_streams()
+        mess.found.append("a standard stream was closed")
 
 
 def _directory() -> str | None:
