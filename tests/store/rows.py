@@ -3,7 +3,7 @@
 from contextlib import contextmanager
 from datetime import timedelta
 
-from django.db import connection
+from django.db import OperationalError, connection
 
 from background_task.models import CompletedTask, Task, Worker
 from background_task.payload import encode, task_hash
@@ -92,6 +92,31 @@ class Statements:
         if not sql.lstrip().upper().startswith(self.CONTROL):
             self.all.append(sql)
         return execute(sql, params, many, context)
+
+
+class FailAt(Statements):
+    """Lets the statement of this number fail, before or after the database has done it."""
+
+    def __init__(self, number, *, late):
+        super().__init__()
+        self.number = number
+        self.late = late
+
+    def __call__(self, execute, sql, params, many, context):
+        before = len(self.all)
+        failing = False
+
+        def run(*arguments):
+            nonlocal failing
+            failing = len(self.all) == self.number and len(self.all) > before
+            if failing and not self.late:
+                raise OperationalError("interrupted before")
+            return execute(*arguments)
+
+        result = super().__call__(run, sql, params, many, context)
+        if failing:
+            raise OperationalError("interrupted after")
+        return result
 
 
 @contextmanager

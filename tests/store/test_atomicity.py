@@ -8,32 +8,7 @@ from django.db import OperationalError, connection, transaction
 from background_task.attempt import Failed, Released, Retry, Succeeded
 from background_task.models import CompletedTask, Task
 from background_task.store import Store
-from tests.store.rows import NAMES, Statements, add, add_as_1x, everything, statements
-
-
-class FailAt(Statements):
-    """Lets the statement of this number fail, before or after the database has done it."""
-
-    def __init__(self, number, *, late):
-        super().__init__()
-        self.number = number
-        self.late = late
-
-    def __call__(self, execute, sql, params, many, context):
-        before = len(self.all)
-        failing = False
-
-        def run(*arguments):
-            nonlocal failing
-            failing = len(self.all) == self.number and len(self.all) > before
-            if failing and not self.late:
-                raise OperationalError("interrupted before")
-            return execute(*arguments)
-
-        result = super().__call__(run, sql, params, many, context)
-        if failing:
-            raise OperationalError("interrupted after")
-        return result
+from tests.store.rows import NAMES, FailAt, add, add_as_1x, everything, statements
 
 
 def interrupt_everywhere(prepare, act):

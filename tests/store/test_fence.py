@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from background_task.attempt import Failed, Released, Retry, Succeeded
+from tests.store.losses import LOSSES
 from tests.store.rows import NAMES, add, add_as_1x, everything
 
 OUTCOMES = [
@@ -14,47 +15,6 @@ OUTCOMES = [
     Retry("error", timedelta(seconds=5)),
     Retry("error", timedelta(0)),
     Released("stopping"),
-]
-
-
-def released(store, claim):
-    store.release([claim])
-
-
-def claimed_again_by_another(store, claim):
-    store.release([claim])
-    assert store.claim("x", NAMES)
-
-
-def claimed_again_by_the_same(store, claim):
-    store.release([claim])
-    assert store.claim(claim.owner, NAMES)
-
-
-def finished(store, claim):
-    assert store.finish(claim, Succeeded())
-
-
-def failed(store, claim):
-    assert store.finish(claim, Failed("by another road"))
-
-
-def retried(store, claim):
-    assert store.finish(claim, Retry("by another road", timedelta(hours=1)))
-
-
-def buried(store, claim):
-    assert store.bury(claim, Succeeded())
-
-
-LOSSES = [
-    released,
-    claimed_again_by_another,
-    claimed_again_by_the_same,
-    finished,
-    failed,
-    retried,
-    buried,
 ]
 
 
