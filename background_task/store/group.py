@@ -24,6 +24,9 @@ from .result import Finish
 #: Rows in one statement; more do not make it cheaper.
 MOST_ROWS = 500
 
+#: Owner, number and key: two claims of one row may well be in the same group.
+Proof = tuple[str, int, int]
+
 #: Claims with the same proof of ownership, by which a statement can find their rows.
 Group = tuple[str, int, list[int]]
 
@@ -41,8 +44,9 @@ class GroupStore(LevelStore):
             return super().finish_many(ends, now=now)
         plain = [claim for claim, outcome in ends if claim.number and type(outcome) is Succeeded]
         archived = self._archive_many(plain, now=now) if plain else {}
+        # Taken out: of the same claim given twice, only one has finished the row.
         return [
-            archived.get(claim.task_id)
+            archived.pop(proof(claim), None)
             if claim.number and type(outcome) is Succeeded
             else self.finish(claim, outcome, now=now)
             for claim, outcome in ends
@@ -50,24 +54,24 @@ class GroupStore(LevelStore):
 
     def _archive_many(
         self, claims: Collection[Claim], *, now: datetime | None
-    ) -> dict[int, Finish]:
+    ) -> dict[Proof, Finish]:
         """Archive what still holds, and say of which rows that was."""
         return self._archive_locked(grouped(claims), now=self.now() if now is None else now)
 
-    def _archive_locked(self, groups: Sequence[Group], *, now: datetime) -> dict[int, Finish]:
+    def _archive_locked(self, groups: Sequence[Group], *, now: datetime) -> dict[Proof, Finish]:
         """Lock the rows, add repetitions, copy to the archive, delete: in one transaction.
 
         The first statement takes the locks, as in ``Store.finish``: whoever else wants to finish
         one of the rows waits, and then finds it gone.
         """
         with transaction.atomic(using=self.using):
-            held: list[int] = []
+            held: dict[int, Proof] = {}
             for owner, number, keys in groups:
                 rows = self.tasks.owned_by(owner).filter(pk__in=keys, claim_number=number)
-                held += self._lock(rows)
+                held |= {key: (owner, number, key) for key in self._lock(rows)}
             if not held:
                 return {}
-            rows = self.tasks.filter(pk__in=held)
+            rows = self.tasks.filter(pk__in=list(held))
             following = {task.pk: task.repetition(now=now) for task in rows.filter(repeat__gt=0)}
             repetitions = [task for task in following.values() if task is not None]
             for task in repetitions:
@@ -79,7 +83,7 @@ class GroupStore(LevelStore):
                     [self._moment(now)],
                 )
             rows._raw_delete(self.using)
-        return {key: Finish(repetition=following.get(key)) for key in held}
+        return {held[key]: Finish(repetition=following.get(key)) for key in held}
 
     # -- pieces of statements -------------------------------------------------------------------
 
@@ -116,6 +120,11 @@ def is_watched() -> bool:
         for signal in SIGNALS
         for model in (Task, CompletedTask)
     )
+
+
+def proof(claim: Claim) -> Proof:
+    """Return what tells a claim from every other, those of the same row included."""
+    return claim.owner, claim.number, claim.task_id
 
 
 def grouped(claims: Iterable[Claim]) -> list[Group]:

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connections
 
 from ..attempt import Claim
-from .group import grouped
+from .group import Proof, grouped, proof
 from .result import CLAIM_FIELDS, Finish
 from .skip_locked import SkipLockedStore
 
@@ -96,9 +96,9 @@ class PostgreSQLStore(SkipLockedStore):
 
     def _archive_many(
         self, claims: Collection[Claim], *, now: datetime | None
-    ) -> dict[int, Finish]:
+    ) -> dict[Proof, Finish]:
         """Move what does not repeat with one statement; the rest needs a look at its rows."""
-        done: dict[int, Finish] = {}
+        done: dict[Proof, Finish] = {}
         copying = self.copying if now is not None else self.copying.replace("%s", "now()")
         times = [] if now is None else [self._moment(now)]
         with connections[self.using].cursor() as cursor:
@@ -107,8 +107,8 @@ class PostgreSQLStore(SkipLockedStore):
                     FINISH.format(table=self.table, copying=copying),
                     [keys, number, owner, *times],
                 )
-                done.update(dict.fromkeys((key for (key,) in cursor.fetchall()), Finish()))
-        rest = grouped(claim for claim in claims if claim.task_id not in done)
+                done |= {(owner, number, key): Finish() for (key,) in cursor.fetchall()}
+        rest = grouped(claim for claim in claims if proof(claim) not in done)
         if not rest:
             return done
         return done | self._archive_locked(rest, now=self.now() if now is None else now)

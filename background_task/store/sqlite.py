@@ -13,7 +13,7 @@ from django.db.models.expressions import Col
 
 from ..attempt import Claim
 from ..models import Task, TaskQuerySet
-from .group import GroupStore, grouped, in_sql
+from .group import GroupStore, Proof, grouped, in_sql, proof
 from .result import CLAIM_FIELDS, Candidate, Finish, chosen
 
 CLAIM = """
@@ -65,10 +65,10 @@ class SQLiteStore(GroupStore):
 
     def _archive_many(
         self, claims: Collection[Claim], *, now: datetime | None
-    ) -> dict[int, Finish]:
+    ) -> dict[Proof, Finish]:
         """Copy and delete what does not repeat; the rest needs another look."""
         now = self.now() if now is None else now
-        groups, gone = grouped(claims), list[int]()
+        groups, done = grouped(claims), dict[Proof, Finish]()
         with transaction.atomic(using=self.using), connections[self.using].cursor() as cursor:
             for owner, number, keys in groups:
                 held = f"{HELD.format(keys=in_sql(keys), number=number)} AND repeat <= 0"
@@ -77,9 +77,8 @@ class SQLiteStore(GroupStore):
                     f"{self.copying} FROM {self.table} WHERE {held}", [self._moment(now), owner]
                 )
                 cursor.execute(f"DELETE FROM {self.table} WHERE {held} RETURNING id", [owner])
-                gone += [key for (key,) in cursor.fetchall()]
-        done = dict.fromkeys(gone, Finish())
-        rest = grouped(claim for claim in claims if claim.task_id not in done)
+                done |= {(owner, number, key): Finish() for (key,) in cursor.fetchall()}
+        rest = grouped(claim for claim in claims if proof(claim) not in done)
         return done | self._archive_locked(rest, now=now) if rest else done
 
     @cached_property
