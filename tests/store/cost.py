@@ -5,24 +5,32 @@ from contextlib import contextmanager
 
 from django.db import connection, transaction
 
-from background_task.models import Task
+from background_task.models import CompletedTask, Task
 
-TABLE = Task._meta.db_table
+TABLES = {model._meta.db_table for model in (Task, CompletedTask)}
+#: How our indexes' names begin.
+NAMES = ("bgtask_", "background_task_")
+#: How SQLite says that it reads a whole table; an alias stands for the table of live tasks.
+SCANS = {f"{scan} {table}" for scan in ("SCAN", "SCAN TABLE") for table in {*TABLES, "t"}}
 
 
 class Cost:
     """Rows touched, or steps of SQLite's machine; and what is known of the plans.
 
     Attributes:
-        rows: Rows of the task table that were read. On SQLite, which does not count rows, steps of
-            its virtual machine divided by 100: reading one row takes ten to a hundred.
+        rows: Rows of both task tables that were read. On SQLite, which does not count rows, steps
+            of its virtual machine divided by 100: reading one row takes ten to a hundred.
+        sorted: Rows that were sorted; on SQLite, how often rows were, and ``rows`` bounds them.
+        pages: Pages that were touched, on PostgreSQL.
         indexes: Names of the indexes that were used, where the database tells.
-        scans: Plans that read the whole task table.
+        scans: Plans that read a whole task table.
         plans: All plans, to show when a test fails.
     """
 
     def __init__(self):
         self.rows = 0
+        self.sorted = 0
+        self.pages = 0
         self.indexes = set()
         self.scans = []
         self.plans = []
@@ -45,13 +53,15 @@ def explained(cost):
     def explain(execute, sql, params, many, context):
         if sql.lstrip().upper().startswith(("SELECT", "WITH", "INSERT", "UPDATE", "DELETE")):
             with transaction.atomic():
-                command = f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}"
+                command = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}"
                 execute(command, params, many, context)
                 (plan,) = context["cursor"].fetchone()
                 transaction.set_rollback(True)
             plan = json.loads(plan) if isinstance(plan, str) else plan
             cost.plans.append((sql, plan))
-            walk(plan[0]["Plan"], cost)
+            top = plan[0]["Plan"]
+            cost.pages += top["Shared Hit Blocks"] + top["Shared Read Blocks"]
+            walk(top, cost)
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(explain):
@@ -61,7 +71,9 @@ def explained(cost):
 def walk(node, cost):
     if "Index Name" in node:
         cost.indexes.add(node["Index Name"])
-    if node.get("Relation Name") == TABLE and "Scan" in node["Node Type"]:
+    if node["Node Type"] in ("Sort", "Incremental Sort"):
+        cost.sorted += node["Actual Rows"] * node["Actual Loops"]
+    if node.get("Relation Name") in TABLES and "Scan" in node["Node Type"]:
         seen = node["Actual Rows"]
         seen += sum(value for key, value in node.items() if key.startswith("Rows Removed by"))
         cost.rows += seen * node["Actual Loops"]
@@ -86,8 +98,9 @@ def stepped(cost):
             execute(f"EXPLAIN QUERY PLAN {sql}", params, many, context)
             for *_, detail in context["cursor"].fetchall():
                 cost.plans.append((sql, detail))
-                cost.indexes |= {name for name in detail.split() if name.startswith("bgtask_")}
-                if detail in (f"SCAN {TABLE}", f"SCAN TABLE {TABLE}", "SCAN t", "SCAN TABLE t"):
+                cost.indexes |= {name for name in detail.split() if name.startswith(NAMES)}
+                cost.sorted += detail.startswith("USE TEMP B-TREE FOR ORDER BY")
+                if detail in SCANS:
                     cost.scans.append(detail)
             database.set_progress_handler(tick, 100)
         return execute(sql, params, many, context)
@@ -109,7 +122,10 @@ def stepped(cost):
 def counted(cost):
     def read():
         with connection.cursor() as cursor:
-            cursor.execute("SHOW SESSION STATUS LIKE 'Handler_read%'")
+            cursor.execute(
+                "SHOW SESSION STATUS"
+                " WHERE variable_name LIKE 'Handler_read%' OR variable_name = 'Sort_rows'"
+            )
             return {name: int(value) for name, value in cursor.fetchall()}
 
     def explain(execute, sql, params, many, context):
@@ -122,12 +138,14 @@ def counted(cost):
                 step = dict(zip(names, step, strict=True))
                 cost.plans.append((sql, step))
                 cost.indexes |= set((step["key"] or "").split(","))
-                if step["table"] == TABLE and step["type"] == "ALL":
+                if step["table"] in TABLES and step["type"] == "ALL":
                     cost.scans.append(step)
         before = read()
         result = execute(sql, params, many, context)
         after = read()
-        cost.rows += sum(after.values()) - sum(before.values())
+        spent = {name: after[name] - before[name] for name in after}
+        cost.sorted += spent.pop("Sort_rows")
+        cost.rows += sum(spent.values())
         return result
 
     with connection.execute_wrapper(explain):

@@ -6,84 +6,28 @@ import pytest
 from django.db import connection
 
 from background_task.attempt import Failed, Retry, Succeeded
-from background_task.models import CompletedTask, Task, Worker
-from background_task.payload import encode, task_hash
+from background_task.models import Task
 from background_task.producer import TaskSpec, enqueue
 from background_task.schedule import TaskSchedule
-from background_task.store import get_store
+from tests.store.backlog import backlog
 from tests.store.cost import measured
 from tests.store.rows import LEASE, add, worker
 
 NAMES = ("known", "also_known")
-COPIES = 100
-BASE = 1000
 #: Rows of the index around those that are returned, the rows of workers, and so on.
 SLACK = 60
 
 
-def multiply(model, *, copies):
-    """Clone every row of a table by one statement."""
-    quote = connection.ops.quote_name
-    names = [f.column for f in model._meta.local_fields if f.column not in ("id", "uid")]
-    columns = ", ".join(quote(name) for name in names)
-    table = quote(model._meta.db_table)
-    numbers = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {copies})"
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {table} ({columns}) {numbers} SELECT {columns} FROM {table}, n"
-        )
-
-
-def many(store):
-    """A hundred thousand rows: scheduled ones, and due ones of another queue."""
-    now = store.now()
-    for number in range(BASE):
-        params = encode((number,), {})
-        due = timedelta(seconds=-number) if number % 5 < 2 else timedelta(hours=1 + number)
-        yield Task(
-            task_name="known",
-            task_params=params,
-            task_hash=task_hash("known", params),
-            priority=number % 7 - 3,
-            queue="other" if number % 5 < 2 else ("idle", "mine", None)[number % 3],
-            run_at=now + due,
-        )
-
-
 @pytest.fixture(scope="module")
-def backlog(django_db_setup, django_db_blocker):
+def rows(django_db_setup, django_db_blocker):
     """Committed once for all tests of this module; each of them is rolled back."""
-    with django_db_blocker.unblock():
-        store = get_store()
-        try:
-            Task.objects.bulk_create(many(store))
-            CompletedTask.objects.create(task_name="known", run_at=store.now())
-            multiply(Task, copies=COPIES - 1)
-            for _ in range(2):
-                multiply(CompletedTask, copies=140)
-            for number in range(20):
-                worker(f"alive {number}", now=store.now(), lease=timedelta(days=1))
-                add(store, locked_by=f"alive {number}", locked_at=store.now())
-            gather_statistics()
-            yield store
-        finally:
-            for model in (Task, CompletedTask, Worker):
-                model.objects.all()._raw_delete("default")
-            connection.close()
-
-
-def gather_statistics():
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute("VACUUM ANALYZE")
-        elif connection.vendor == "mysql":
-            cursor.execute("ANALYZE TABLE background_task, background_task_worker")
-            cursor.fetchall()
+    with django_db_blocker.unblock(), backlog(live=100, finished=20) as store:
+        yield store
 
 
 @pytest.fixture
-def store(backlog, db):
-    return backlog
+def store(rows, db):
+    return rows
 
 
 def assert_cheap(cost, *, rows):
