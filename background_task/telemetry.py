@@ -21,6 +21,10 @@ An event has a name and keyword fields. The events of this library:
 ``evicted``        ``worker``, ``name``: others took this worker for dead; it has a new name
 ``defect``         ``claim``, ``exception``: this library itself failed in a worker's thread
 ``stopping``       ``reason``, ``running``, ``seconds``: claims that may still finish in that time
+``child_started``  ``number``, ``pid``: a worker process was started
+``child_ended``    ``number``, ``pid``, ``how``, ``seconds``: it has ended, another follows so soon
+``child_killed``   ``number``, ``pid``, ``why``: it had to be killed
+``child_missing``  ``number``, ``exception``: it could not be started; tried again
 ``idle``           ``seconds``: nothing is due; the worker waits at most so long
 ``no_notify``      ``using``, ``reason``, ``remedy``: the database cannot wake this worker; it polls
 ``unreachable``    ``exception``: code asked for a task and the database did not answer

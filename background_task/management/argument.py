@@ -12,6 +12,7 @@ from django.core.management.base import CommandError
 from ..option import check_queue
 from ..settings import app_settings
 from ..worker import Options
+from ..worker.recycle import resident_mib
 
 #: Flags, and the keywords of ``add_argument``.
 OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
@@ -129,6 +130,14 @@ def check(options: Mapping[str, Any]) -> Options:
         limit = options.get(dest)
         if limit is not None and not 0 < limit < math.inf:
             raise CommandError(f"{_flag(dest)} {limit} is no limit; use {unit} above 0")
+    if options.get("max_memory") is not None and resident_mib() is None:
+        raise CommandError(
+            "--max-memory: this system does not tell how much memory a process takes"
+        )
+    if options.get("processes") is not None and options.get("dev"):
+        raise CommandError(
+            "--processes is for running, --dev for developing; leave one of them out"
+        )
     threads = options.get("threads")
     if threads is None and app_settings.BACKGROUND_TASK_RUN_ASYNC:
         threads = app_settings.BACKGROUND_TASK_ASYNC_THREADS

@@ -25,11 +25,12 @@ class Console(logging.Handler):
         stream: The command's output.
         has_progress: Whether there is a line of progress.
         verbosity: Django's ``--verbosity``.
+        label: What each line begins with, after time and level.
     """
 
-    def __init__(self, stream: Any, *, has_progress: bool, verbosity: int) -> None:
+    def __init__(self, stream: Any, *, has_progress: bool, verbosity: int, label: str = "") -> None:
         super().__init__(LEVELS.get(verbosity, logging.INFO))
-        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+        self.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)-7s {label}%(message)s"))
         self.stream = stream
         self.summary = Summary() if has_progress else None
         self.running: dict[int, str] = {}

@@ -22,6 +22,7 @@ from .hygiene import close_connections, refresh_connections
 from .options import COUNTERS, Options, Summary
 from .pace import Pace
 from .recovery import Recovery, claims_lost_on_the_way
+from .retirement import Retirement
 from .run import run_claim
 from .watch import Watch
 
@@ -59,6 +60,7 @@ class Loop:
         )
         self.pace = Pace(slots=self.executor.slots)
         self.keeper: Keeper | None = None
+        self.retirement = Retirement(self.watch, control=control, options=options)
         self.identity = Identity(
             Fleet(store.using),
             queues=", ".join(options.queues),
@@ -82,6 +84,8 @@ class Loop:
             self.control.enforce_deadline,
             self.watch.tell_stopping,
             self.watch.tell_overrun,
+            self.retirement.enforce_limits,
+            self.retirement.recycle,
         )
         watchdog.start()
         try:
@@ -106,6 +110,7 @@ class Loop:
 
     def abandon(self) -> None:
         """Hand everything back at once; for a process that ends without stopping the loop."""
+        self._record_stuck()
         self.gatherer.flush(timeout=1)
         self.store.release(self.store.held_by(self.identity.name))
         self.identity.retire()
@@ -172,8 +177,14 @@ class Loop:
         if not self.control.is_stopping and 0 < self.options.duration < elapsed:
             # Not the shutdown time: under cron, a task longer than that would be released at the
             # end of each run and never finish.
-            within = max(self.options.shutdown, app_settings.MAX_RUN_TIME)
-            self.control.stop("the duration is over", within=within, is_order=False)
+            self.retirement.stop_in_time("the duration is over")
+
+    def _record_stuck(self) -> None:
+        """Record the attempts that only the end of this process ends, right before it."""
+        now = time.monotonic()
+        verdicts = self.control.limits.verdicts()
+        if verdicts:
+            self._record([End(*verdict, ended=now) for verdict in verdicts])
 
     def _leave(self) -> None:
         """Drain, release what is left without spending an attempt, and say goodbye."""
@@ -182,6 +193,7 @@ class Loop:
         self._hand_back(self.executor.take_back())
         left = self.executor.drain()
         self.gatherer.flush()
+        self._record_stuck()
         while True:
             try:
                 names = {self.identity.name, *(claim.owner for claim in left)}
@@ -213,8 +225,9 @@ class Loop:
             self.identity.renew()  # this process stood still; who knows what others made of that
         self.recovery.run_if_due()
         load, slots = self.executor.load(), self.executor.slots
-        limit, ahead = max(0, slots - load), self._ahead()
-        wanted = limit + ahead - max(0, load - slots)
+        room = self.retirement.recycling.room() - load
+        limit, ahead = max(0, min(slots - load, room)), self._ahead()
+        wanted = min(limit + ahead - max(0, load - slots), room)
         if not limit and 2 * wanted <= ahead:  # enough is in hand
             return []
         begun = time.monotonic()
@@ -287,6 +300,7 @@ class Loop:
             telemetry.event("defect", claim=claim, exception=error)
         finally:
             self.watch.end(claim)
+            self.retirement.count()
         if self.options.threads is None and (
             self.gatherer.is_due(time.monotonic()) or self.control.pause_range[1]
         ):

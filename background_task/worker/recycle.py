@@ -14,14 +14,17 @@ if sys.platform != "win32":
 PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
 MIB = 1024 * 1024
 
+#: What the reason of such an end begins with.
+RECYCLED = "recycled"
+
 
 class Recycling:
     """Tells when a worker has done enough.
 
     Args:
         max_tasks: How many tasks it runs; None for no limit, as for the others.
-        max_memory: How many MiB of memory it may take, looked at once it has begun a task: a
-            worker that ended before would never run one.
+        max_memory: How many MiB of memory it may take, looked at once it has run a task: a worker
+            that ended before would never run one.
         max_age: How many seconds it works.
     """
 
@@ -35,30 +38,32 @@ class Recycling:
         self.max_tasks = max_tasks
         self.max_memory = max_memory
         self.max_age = max_age
-        self._begun = 0
+        self._done = 0
         self._born = time.monotonic()
         self._lock = threading.Lock()
 
-    def left(self) -> float:
-        """Return how many tasks may still begin."""
-        return float("inf") if self.max_tasks is None else max(0, self.max_tasks - self._begun)
+    def room(self) -> int:
+        """Return how many more tasks may be run, those at work included."""
+        return sys.maxsize if self.max_tasks is None else max(0, self.max_tasks - self._done)
 
-    def count(self) -> None:
-        """A task has begun."""
+    def count(self) -> bool:
+        """A task was run; return whether it was the last one."""
         with self._lock:
-            self._begun += 1
+            self._done += 1
+            return self._done == self.max_tasks
 
     def reason(self) -> str | None:
         """Return why the worker has to end; None if it may go on."""
-        if self.max_tasks is not None and self._begun >= self.max_tasks:
-            return f"recycled: {self._begun} tasks were run, of --max-tasks {self.max_tasks}"
+        if self.max_tasks is not None and self._done >= self.max_tasks:
+            return f"{RECYCLED}: {self._done} tasks were run, of --max-tasks {self.max_tasks}"
         age = time.monotonic() - self._born
         if self.max_age is not None and age > self.max_age:
-            return f"recycled: it worked for {age:.0f} s, with --max-age {self.max_age:g}"
-        if self.max_memory is not None and self._begun:
+            return f"{RECYCLED}: it worked for {age:.0f} s, with --max-age {self.max_age:g}"
+        if self.max_memory is not None and self._done:
             memory = resident_mib()
             if memory is not None and memory > self.max_memory:
-                return f"recycled: it took {memory:.0f} MiB, with --max-memory {self.max_memory:g}"
+                most = f"--max-memory {self.max_memory:g}"
+                return f"{RECYCLED}: it took {memory:.0f} MiB, with {most}"
         return None
 
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any, ClassVar
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import autoreload
@@ -25,6 +25,8 @@ from ...utils import SignalManager
 from ...worker import Control, Loop, Options, Summary
 from ...worker.loop import is_in_memory
 from ...worker.outage import remedy_for
+from ...worker.parent import Parent
+from ...worker.supervisor import Supervisor
 from ..argument import OPTIONS, check
 from ..console import LOGGER_NAME, Console, LogWriter
 
@@ -61,6 +63,16 @@ MESSAGES = {
             "database?); going on as %(name)s"
         ),
     ),
+    "child_started": (logging.INFO, "Worker process %(number)d has the process number %(pid)d"),
+    "child_ended": (
+        logging.WARNING,
+        "Worker process %(number)d (%(pid)d) has ended (%(how)s); starting another%(pause)s",
+    ),
+    "child_killed": (logging.ERROR, "Killing worker process %(number)d (%(pid)d): %(why)s"),
+    "child_missing": (
+        logging.ERROR,
+        "Worker process %(number)d cannot be started (%(exception)s); trying again",
+    ),
 }
 
 
@@ -79,6 +91,8 @@ class Command(BaseCommand):
 
     _tasks: Tasks = tasks
     sig_manager: SignalManager | None = None
+    parent: Parent | None = None
+    exit_status = 0
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""
@@ -87,12 +101,13 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run, with autoreload if asked."""
-        if options.get("dev"):
+        self.parent = Parent.of_this_process()
+        if options.get("dev") and not options.get("processes"):
             autoreload.run_with_reloader(self.run, *args, **options)
             return
         self.run(*args, **options)
         if getattr(self, "_called_from_command_line", False):
-            _end_process()
+            _end_process(self.exit_status)
 
     def run(self, *args: Any, **options: Any) -> None:
         """Work until told to stop, or until the duration is over."""
@@ -109,23 +124,56 @@ class Command(BaseCommand):
             stack.callback(control.polling.close)
             self.sig_manager = SignalManager(control)
             stack.callback(self.sig_manager.restore)
+            self._show(verbosity=verbosity, stack=stack)
+            stack.enter_context(telemetry.subscribed(_log, to=MESSAGES))
+            if options.get("processes") and self.parent is None:
+                self._supervise(int(options["processes"]), control=control, options=chosen)
+                return
             loop = Loop(self._tasks._tasks, store=get_store(), control=control, options=chosen)
             if getattr(self, "_called_from_command_line", False) and not options.get("dev"):
                 control.end_process = partial(_give_up, loop)
-            self._show(verbosity=verbosity, stack=stack)
-            stack.enter_context(telemetry.subscribed(_log))
             if options.get("dev"):
                 atexit.register(loop.abandon)
                 stack.callback(atexit.unregister, loop.abandon)
             self._say_what_was_found(loop, chosen, modules)
+            if self.parent is not None:
+                stack.enter_context(self.parent.informed(control, name=loop.identity.name))
             _say_what_was_done(loop.run(), control)
+
+    def _supervise(self, processes: int, *, control: Control, options: Options) -> None:
+        store = get_store()
+        if not getattr(self, "_called_from_command_line", False):
+            raise CommandError(
+                "--processes starts this command line again, so it has to be one; call the command "
+                "from a shell, or leave --processes out"
+            )
+        if is_in_memory(store.using):
+            raise CommandError(
+                "--processes needs a database that processes can share; this one is in memory"
+            )
+        supervisor = Supervisor(
+            autoreload.get_child_arguments(),
+            processes=processes,
+            store=store,
+            control=control,
+            duration=options.duration,
+        )
+        logger.info("Starting %d worker processes", processes, extra={"event": "supervisor_start"})
+        self.exit_status = 0 if supervisor.run() else 1
+        logger.info(
+            "All worker processes have ended (%s)%s",
+            control.reason,
+            ", but not all in order and in time" if self.exit_status else "",
+            extra={"event": "supervisor_stop"},
+        )
 
     def _show(self, *, verbosity: int, stack: ExitStack) -> None:
         """Show the log on the command's output where the project itself shows it nowhere."""
         if logging.getLogger(LOGGER_NAME).hasHandlers():
             return
-        is_terminal = verbosity == 1 and self.stdout.isatty()
-        console = Console(self.stdout, has_progress=is_terminal, verbosity=verbosity)
+        is_terminal = verbosity == 1 and self.stdout.isatty() and self.parent is None
+        label = "" if self.parent is None else f"[{self.parent.number}] "
+        console = Console(self.stdout, has_progress=is_terminal, verbosity=verbosity, label=label)
         console.install()
         stack.callback(console.remove)
         if is_terminal:
@@ -222,6 +270,8 @@ def _log(name: str, fields: dict[str, Any]) -> None:
         words["kind"] = type(fields["exception"]).__name__
         words["text"] = next(iter(str(fields["exception"]).strip().splitlines()), "")
         words["remedy"] = fields["hint"] or remedy_for(fields["exception"])
+    if name == "child_ended":
+        words["pause"] = f" in {fields['seconds']:.0f} s" if fields["seconds"] else ""
     for key in ("running", "names", "claims"):
         if key in fields:
             words[key] = ", ".join(map(str, fields[key]))
@@ -251,7 +301,7 @@ def _give_up(loop: Loop) -> None:
     os._exit(1)
 
 
-def _end_process() -> None:
+def _end_process(status: int) -> None:
     """End the process although a task left threads behind that would keep it alive."""
     left = [
         thread
@@ -259,6 +309,8 @@ def _end_process() -> None:
         if thread is not threading.main_thread() and _keeps_alive(thread)
     ]
     if not left:
+        if status:
+            sys.exit(status)
         return
     names = ", ".join(thread.name for thread in left if not thread.daemon)
     if names:  # the worker's own threads have been spoken of when their rows were released
@@ -268,7 +320,7 @@ def _end_process() -> None:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and not stream.closed:
             stream.flush()
-    os._exit(0)
+    os._exit(status)
 
 
 def _keeps_alive(thread: threading.Thread) -> bool:

@@ -1,0 +1,211 @@
+"""Worker processes: started, replaced when they end, and stopped together."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Sequence
+
+from .. import telemetry
+from ..settings import app_settings
+from ..store import Store
+from .burial import Burial, Death
+from .child import Child
+from .control import LAST_SECONDS, Control
+from .parent import NOW, PAUSE, STOP, WAKE
+
+#: How often the processes are looked at.
+TICK_SECONDS = 0.1
+#: A process that ends sooner than this has achieved nothing.
+SHORT_LIFE_SECONDS = 10.0
+#: The longest pause before a process is started in the place of one that has achieved nothing.
+LONGEST_PAUSE_SECONDS = 30.0
+#: How long after the last order a process may take to end before it is killed.
+PATIENCE_SECONDS = 2 * LAST_SECONDS
+#: How long the dead of the last moment may take to bury.
+BURIAL_SECONDS = 10.0
+
+
+class Place:
+    """One of the places that a worker process fills.
+
+    Args:
+        number: The place's number, counted from 1.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.child: Child | None = None
+        self.start_at = 0.0
+        self._short_lives = 0
+
+    def vacate(self, child: Child) -> float:
+        """The process has ended; return how long to wait before the next one is started."""
+        self.child = None
+        if child.is_recycled or child.age() > SHORT_LIFE_SECONDS:
+            self._short_lives = 0
+            pause = 0.0
+        else:
+            self._short_lives += 1
+            pause = pause_after(self._short_lives)
+        self.start_at = time.monotonic() + pause
+        return pause
+
+
+def pause_after(short_lives: int) -> float:
+    """Return the seconds to wait after so many processes in a row that ended soon."""
+    return 0.0 if short_lives < 2 else min(LONGEST_PAUSE_SECONDS, 2.0 ** min(short_lives - 2, 16))
+
+
+class Supervisor:
+    """Runs a number of worker processes until it is told to stop.
+
+    Args:
+        command: The command line of a worker.
+        processes: How many.
+        store: The rows.
+        control: Where the orders come from.
+        duration: Seconds after which it stops; 0 or less means never.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        processes: int,
+        store: Store,
+        control: Control,
+        duration: float = 0,
+    ) -> None:
+        self.command = command
+        self.control = control
+        self.duration = duration
+        self.is_clean = True
+        self._places = [Place(number) for number in range(1, processes + 1)]
+        self._burial = Burial(store, afterwards=self._wake_all)
+        self._is_stop_passed_on = self._is_now_passed_on = False
+        self._pause = control.pause_range
+        self._hurry_since: float | None = None
+        self._looked_at = time.monotonic()
+
+    def run(self) -> bool:
+        """Work until told to stop; return whether all processes ended in order and in time."""
+        self._started = time.monotonic()
+        self._burial.start()
+        try:
+            while not self._is_over():
+                self._pass_orders_on()
+                self._look_after_all()
+                self.control.polling.wait(TICK_SECONDS)
+        finally:
+            for child in self._children():  # none, unless this process itself has failed
+                child.process.kill()
+                self._mourn(child)
+            self.is_clean &= self._burial.end(within=BURIAL_SECONDS)
+        return self.is_clean
+
+    # -- orders ---------------------------------------------------------------------------------
+
+    def _is_over(self) -> bool:
+        elapsed = time.monotonic() - self._started
+        if not self.control.is_stopping and 0 < self.duration < elapsed:
+            within = max(app_settings.BACKGROUND_TASK_SHUTDOWN_SECONDS, app_settings.MAX_RUN_TIME)
+            self.control.stop("the duration is over", within=within, is_order=False)
+        return self.control.is_stopping and not self._children()
+
+    def _pass_orders_on(self) -> None:
+        control = self.control
+        if control.pause_range != self._pause:
+            self._pause = control.pause_range
+            for child in self._children():
+                child.order(PAUSE, *self._pause)
+        if control.is_stopping and not self._is_stop_passed_on:
+            self._is_stop_passed_on = True
+            for child in self._children():
+                child.order(STOP, control.remaining(), control.reason)
+                if not child.names:  # it has not begun to work, and may not listen for a while yet
+                    child.process.terminate()
+        if control.is_at_once and not self._is_now_passed_on:
+            self._is_now_passed_on = True
+            for child in self._children():
+                child.order(NOW)
+
+    def _wake_all(self) -> None:
+        """Rows have become free: let somebody look."""
+        for child in self._children():
+            child.order(WAKE)
+
+    # -- processes ------------------------------------------------------------------------------
+
+    def _children(self) -> list[Child]:
+        return [place.child for place in self._places if place.child is not None]
+
+    def _look_after_all(self) -> None:
+        now = time.monotonic()
+        # When this process itself has stood still, what the others said meanwhile is not read yet.
+        has_stood_still = now - self._looked_at > 10 * TICK_SECONDS
+        self._looked_at = now
+        if self.control.remaining() <= 0 and self._hurry_since is None:
+            self._hurry_since = now
+        is_too_late = self._hurry_since is not None and now - self._hurry_since > PATIENCE_SECONDS
+        for place in self._places:
+            child = place.child
+            if child is None:
+                if not self.control.is_stopping and now >= place.start_at:
+                    self._fill(place)
+            elif child.returncode() is not None:
+                self._take_leave(place, child)
+            elif is_too_late:
+                self.is_clean = False
+                self._kill(child, "it does not stop")
+            elif not has_stood_still and child.is_overdue():
+                self._kill(child, "a task does not end at its time limit")
+
+    def _fill(self, place: Place) -> None:
+        try:
+            child = place.child = Child(self.command, number=place.number)
+        except OSError as error:  # no memory, no process numbers: it will pass
+            place.start_at = time.monotonic() + 1
+            telemetry.event("child_missing", number=place.number, exception=error)
+            return
+        if self._pause != (0.0, 0.0):
+            child.order(PAUSE, *self._pause)
+        telemetry.event("child_started", number=place.number, pid=child.pid)
+
+    def _kill(self, child: Child, why: str) -> None:
+        child.is_killed = True
+        child.process.kill()
+        telemetry.event("child_killed", number=child.number, pid=child.pid, why=why)
+
+    def _take_leave(self, place: Place, child: Child) -> None:
+        self._mourn(child)
+        pause = place.vacate(child)
+        code = child.process.returncode
+        if self.control.is_stopping:
+            self.is_clean &= code == 0 or not child.names
+        elif not child.is_recycled:
+            how = _how_it_ended(child)
+            telemetry.event(
+                "child_ended", number=child.number, pid=child.pid, how=how, seconds=pause
+            )
+
+    def _mourn(self, child: Child) -> None:
+        """Read what it said last, and have its rows put in order."""
+        child.process.wait()
+        child.close()
+        if child.is_killed:
+            timed_out = child.timed_out()
+            begun = frozenset(child.running)
+            self._burial.bury(Death(tuple(child.names), timed_out, begun))
+        else:
+            self._burial.bury(Death(tuple(child.names)))
+
+
+def _how_it_ended(child: Child) -> str:
+    code = child.process.returncode
+    if code >= 0:
+        return f"exit status {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
