@@ -115,10 +115,14 @@ class GroupStore(LevelStore):
 
 def is_watched() -> bool:
     """Tell whether anything in the project wants to see single rows saved or deleted."""
-    return bool(Task._meta.related_objects or CompletedTask._meta.related_objects) or any(
+    return any(
         signal.receivers and signal.has_listeners(model)
         for signal in SIGNALS
         for model in (Task, CompletedTask)
+    ) or any(
+        field.auto_created and not field.concrete  # somebody's foreign key, with a name or hidden
+        for model in (Task, CompletedTask)
+        for field in model._meta.get_fields(include_hidden=True)
     )
 
 
