@@ -180,7 +180,7 @@ def test_file_that_is_no_database_any_more_is_polled(wakeup, file):
 
 
 def test_worker_beside_a_busy_neighbour_looks_ten_times_a_second(wakeup, file, clock, monkeypatch):
-    monkeypatch.setattr(data_version, "time", Times(clock))
+    monkeypatch.setattr(data_version, "time", clock)
     monkeypatch.setattr(wakeup.polling, "wait", clock.pass_by)
     looks, end = 0, clock.now + 10
     wakeup.arm()
@@ -194,11 +194,6 @@ def test_worker_beside_a_busy_neighbour_looks_ten_times_a_second(wakeup, file, c
     before = clock.now
     wakeup.wait(FOR_EVER)
     assert clock.now == before
-
-
-class Times:
-    def __init__(self, monotonic):
-        self.monotonic = monotonic
 
 
 def test_database_in_memory_is_polled(polling, monkeypatch, django_db_blocker):

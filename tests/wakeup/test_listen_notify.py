@@ -1,21 +1,13 @@
-"""PostgreSQL: idle workers are woken, busy ones are left alone."""
+"""PostgreSQL: idle workers are known, and what becomes of them when the connection is lost."""
 
 import os
 import resource
-import threading
-import warnings
-from functools import partial
 from itertools import pairwise
-from uuid import uuid4
 
 import pytest
-from django.db import DatabaseError, OperationalError, connection, connections, transaction
-from django.test.utils import CaptureQueriesContext
+from django.db import OperationalError, connection, transaction
 
-from background_task import wakeup as package
-from background_task.models import Task
-from background_task.tasks import TaskSchedule
-from background_task.wakeup import listen_notify, listener, notify, notify_after_commit
+from background_task.wakeup import listen_notify, listener, notify
 from background_task.wakeup.listen_notify import (
     INTERVAL_SECONDS,
     NEXT_PROBE_SECONDS,
@@ -26,53 +18,11 @@ from background_task.wakeup.listen_notify import (
     ListenNotify,
 )
 from background_task.wakeup.listener import Listener
-from tests.app.tasks import record
 from tests.waiting import wait_until
 from tests.wakeup.conftest import DEADLINE_SECONDS, FOR_EVER, settle
+from tests.wakeup.sessions import drop_connections, idle_workers, query
 
 pytestmark = pytest.mark.only_on("postgresql")
-
-
-def query(sql):
-    with connection.cursor() as cursor:
-        cursor.execute(sql)
-        return cursor.fetchone()[0]
-
-
-def idle_workers():
-    return query(
-        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock' "
-        "AND classid = 1650941812 AND objid = 1"
-    )
-
-
-def drop_connections():
-    query(
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
-        "WHERE application_name = 'background_task wake-up'"
-    )
-
-
-@pytest.fixture
-def ear(transactional_db):
-    """Somebody else who listens, and counts the notifications of producers."""
-    ear = Listener("default")
-    payloads = []
-
-    def has_heard(mark):
-        payloads.extend(ear.heard())
-        return mark in payloads
-
-    def count():
-        mark = uuid4().hex  # notifications come in the order of the commits
-        query(f"SELECT 1 FROM pg_notify('background_task', '{mark}')")
-        wait_until(partial(has_heard, mark))
-        found = payloads.count("")
-        payloads.clear()
-        return found
-
-    yield count
-    ear.close()
 
 
 @pytest.fixture
@@ -94,9 +44,6 @@ def proven(timed):
     timed.arm()
     wait_until(is_armed, message="the worker has its lock")
     return timed
-
-
-# -- the worker -------------------------------------------------------------------------------
 
 
 def test_idle_worker_is_known_and_busy_one_is_not(wakeup):
@@ -288,171 +235,3 @@ def test_listener_takes_no_connection_from_the_pool(transactional_db, monkeypatc
         assert "pool" not in ear._wrapper.settings_dict["OPTIONS"]
         assert connection.settings_dict["OPTIONS"]["pool"] is True
     ear.close()
-
-
-# -- the producer -----------------------------------------------------------------------------
-
-
-def test_notify_ends_the_wait(wakeup, waiting):
-    settle(wakeup)
-    thread = waiting()
-    notify("default")
-    thread.join(DEADLINE_SECONDS)
-    assert not thread.is_alive()
-
-
-def test_burst_sends_few_notifications_and_none_when_nobody_is_idle(wakeup, ear, monkeypatch):
-    tests = CountingClock()
-    monkeypatch.setattr(listen_notify.time, "monotonic", tests)
-    for _ in range(1000):
-        notify("default")
-        tests.now += 0.001
-    assert ear() == 0
-    settle_by(wakeup)
-    for _ in range(1000):
-        notify("default")
-        tests.now += 0.001
-    assert 1 <= ear() <= 1 / INTERVAL_SECONDS + 1
-    wakeup.disarm()
-    for _ in range(1000):
-        notify("default")
-        tests.now += 0.001
-    assert ear() == 0
-
-
-class CountingClock:
-    now = 1e6
-
-    def __call__(self):
-        return self.now
-
-
-def settle_by(wakeup):
-    def is_known():
-        wakeup.arm()
-        wakeup.polling.wait(0.01)
-        wakeup._has_news()
-        return idle_workers() == 1
-
-    wait_until(is_known, message="the worker is known to be idle")
-
-
-def test_burst_of_calls_adds_no_query(wakeup, ear):
-    settle(wakeup)
-    with CaptureQueriesContext(connection) as queries:
-        for number in range(20):
-            record(f"{number}")
-    assert len(queries) == 20
-    assert ear() >= 1
-
-
-def test_call_inside_a_transaction_notifies_after_the_commit(wakeup, ear):
-    settle(wakeup)
-    with transaction.atomic():
-        record("kept")
-        assert listen_notify._tested_at == {}
-    assert ear() == 1
-
-
-def test_call_that_is_rolled_back_notifies_nobody(wakeup, ear):
-    settle(wakeup)
-    with transaction.atomic():
-        record("undone")
-        transaction.set_rollback(True)
-    assert (ear(), listen_notify._tested_at) == (0, {})
-
-
-def test_task_that_is_moved_wakes_workers_that_wait_for_its_former_time(wakeup, ear):
-    record("moved", schedule=3600)
-    settle(wakeup)
-    ear()
-    listen_notify._tested_at.clear()
-    record("moved", schedule={"run_at": 60, "action": TaskSchedule.RESCHEDULE_EXISTING})
-    assert Task.objects.count() == 1
-    assert ear() == 1
-
-
-@pytest.mark.django_db
-def test_call_inside_a_test_case_costs_its_row_and_nothing_else(
-    django_assert_num_queries, django_capture_on_commit_callbacks
-):
-    with django_assert_num_queries(1), django_capture_on_commit_callbacks(execute=True):
-        record("in a test")
-
-
-def test_notify_where_it_may_not_run_does_nothing(wakeup, ear):
-    settle(wakeup)
-    with transaction.atomic():
-        notify("default")
-        with pytest.raises(DatabaseError):
-            query("SELECT nonsense")
-        notify("default")
-        transaction.set_rollback(True)
-    with connection.cursor() as cursor:
-        cursor.execute("BEGIN")
-        notify("default")
-        cursor.execute("COMMIT")
-    connection.set_autocommit(False)
-    notify("default")
-    notify_after_commit("default")
-    connection.set_autocommit(True)
-    connection.close()
-    notify("default")
-    assert (ear(), listen_notify._tested_at) == (0, {})
-
-
-def test_notify_on_a_connection_that_is_broken_raises_nothing(wakeup, ear, caplog):
-    settle(wakeup)
-    connection.ensure_connection()
-    pid = connection.connection.info.backend_pid
-    killer = connections.create_connection("default")
-    with killer.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
-    killer.close()
-    notify_after_commit("default")
-    connection.close()
-    assert "they find the task by looking" in caplog.text
-    notify_after_commit("default")
-    record("next")
-    assert ear() == 1  # the failed one does not count
-
-
-def test_notify_from_threads_at_the_same_moment_sends_few(wakeup, ear):
-    settle(wakeup)
-    together = threading.Barrier(4)
-
-    def produce():
-        connection.ensure_connection()
-        together.wait(DEADLINE_SECONDS)
-        notify("default")
-        connection.close()
-
-    threads = [threading.Thread(target=produce) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(DEADLINE_SECONDS)
-    assert 1 <= ear() <= 4
-
-
-def test_notify_in_a_forked_child_works(wakeup, ear):
-    settle(wakeup)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads
-        pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            connection.connection = None  # the parent's
-            connection.ensure_connection()
-            notify("default")
-            code = 0
-        finally:
-            os._exit(code)
-    assert os.waitpid(pid, 0)[1] == 0
-    assert ear() == 1
-    wakeup.wait(FOR_EVER)  # the worker's own connection is as it was
-
-
-def test_package_says_what_it_offers():
-    assert set(package.__all__) <= set(vars(package))
