@@ -36,6 +36,20 @@ finish = store.finish(claim, Succeeded())
 assert finish.completed.run_at.tzinfo is None
 assert finish.repetition.run_at == claim.run_at + HOUR, finish
 
+Task.objects.exclude(pk=later.pk).delete()
+for number in range(3):
+    repeat = 3600 if number == 2 else 0
+    enqueue(TaskSpec("f", (number,), run_at=now - SECOND, repeat=repeat), sender=TaskSpec)
+claims = store.claim("v", ["f"], limit=1, ahead=5)
+assert [claim.run_at for claim in claims] == [now - SECOND] * 3, claims
+finishes = store.finish_many([(claim, Succeeded()) for claim in claims])
+assert finishes[2].repetition.run_at == now - SECOND + HOUR, finishes
+for claim in claims:
+    completed = CompletedTask.objects.get(uid=claim.uid)
+    assert abs(completed.run_at - local) < 60 * SECOND, completed.run_at
+    assert abs(completed.started_at - local) < 60 * SECOND, completed.started_at
+    assert completed.run_at.tzinfo is None
+
 fleet.register("alive", queues="", capacity=1, lease=60 * SECOND)
 held = store.claim_one(later.pk, "alive")
 assert store.left_behind() == []
@@ -51,4 +65,4 @@ def test_the_store_works_without_time_zones():
     with running(sys.executable, "-c", PROGRAM, settings=settings) as process:
         assert process.wait() == 0, process.output
     assert process.output == "all is well"
-    assert (Task.objects.count(), CompletedTask.objects.count()) == (2, 1)
+    assert (Task.objects.count(), CompletedTask.objects.count()) == (2, 4)
