@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from ..exceptions import StopNow
 from ..wakeup import Polling
+from .hygiene import Surroundings
 from .limit import Limits
 from .outage import Outage
 
@@ -37,6 +38,7 @@ class Control:
         self.polling = Polling()
         self.outage = Outage()
         self.limits = Limits()
+        self.surroundings = Surroundings()
         #: Called after each task run in the main thread; each returns what it had to mend.
         self.guards: list[Callable[[], str | None]] = []
         #: Ends the process as it is; set where the process is the worker's own.
@@ -146,6 +148,8 @@ class Control:
     def pause(self) -> None:
         """Make the pause between tasks that was asked for (none by default)."""
         low, high = self.pause_range
+        if not high:
+            return
         until = time.monotonic() + random.uniform(low, high)
         while not self.is_stopping and (left := until - time.monotonic()) > 0:
             self.polling.wait(left)  # ended early by each task that a thread finishes

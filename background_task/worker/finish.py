@@ -67,7 +67,7 @@ def record_many(store: Store, ends: Sequence[End], *, control: Control | None = 
         control.outage.end()
     completed = _completed_for_receivers(store, ends)
     for end, finish in zip(ends, finishes, strict=True):
-        if finish is not None and finish.completed is None:
+        if completed and finish is not None and finish.completed is None:
             finish = replace(finish, completed=completed.get(end.claim.uid))
         _announce(store, end, finish)
 

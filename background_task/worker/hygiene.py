@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -33,9 +34,15 @@ class orderly:  # noqa: N801 - it reads as what it does
     transaction stays as deep and as usable as it was.
 
     A class rather than a generator, because each task pays for it.
+
+    Args:
+        surroundings: How the process is to be left; None means as it was found.
     """
 
-    __slots__ = ("_depths", "_directory", "_mess", "_savepoints", "_streams")
+    __slots__ = ("_depths", "_mess", "_savepoints", "_surroundings")
+
+    def __init__(self, surroundings: Surroundings | None = None) -> None:
+        self._surroundings = surroundings
 
     def __enter__(self) -> Mess:
         """Remember how things are."""
@@ -50,8 +57,8 @@ class orderly:  # noqa: N801 - it reads as what it does
                     self._savepoints.append((connection, connection.savepoint()))
             elif connection.errors_occurred and connection.connection is not None:
                 _check(connection)
-        self._directory = _directory()
-        self._streams = (sys.stdout, sys.stderr)
+        if self._surroundings is None:
+            self._surroundings = Surroundings()
         return self._mess
 
     def __exit__(self, *exception: object) -> None:
@@ -61,11 +68,12 @@ class orderly:  # noqa: N801 - it reads as what it does
             _restore(connection, self._depths.get(connection.alias, 0), mess)
         if self._savepoints:
             _close_savepoints(self._savepoints)
-        _restore_process(self._directory, self._streams, mess)
+        assert self._surroundings is not None  # __enter__ has seen to it
+        self._surroundings.restore(mess)
 
 
 class Surroundings:
-    """What tasks that run at the same time in one thread share: all but their connections."""
+    """What all tasks of a process share: everything but their connections."""
 
     def __init__(self) -> None:
         self._directory = _directory()
@@ -78,7 +86,15 @@ class Surroundings:
 
 def has_leftovers() -> bool:
     """Tell whether this thread's connections have been left in a transaction, or worse."""
-    return any(_left_in(connection) for connection in _connections())
+    return any(
+        connection.in_atomic_block
+        or (
+            connection.connection is not None
+            and not _is_closed(connection)
+            and _left_in(connection) is not None
+        )
+        for connection in _connections()
+    )
 
 
 def put_in_order(mess: Mess) -> None:
@@ -163,11 +179,7 @@ def _restore(connection: BaseDatabaseWrapper, depth: int, mess: Mess) -> None:
 
 
 def _left_in(connection: BaseDatabaseWrapper) -> str | None:
-    """Say in what a connection has been left; None if it can be used as it is."""
-    if connection.in_atomic_block:
-        return "a transaction was left open; it was rolled back"
-    if connection.connection is None or _is_closed(connection):
-        return None
+    """Say in what an open connection has been left, although Django knows of no transaction."""
     autocommit = connection.settings_dict["AUTOCOMMIT"]
     if connection.get_autocommit() != autocommit:
         return "autocommit was left off; what was not committed was rolled back"
@@ -261,11 +273,12 @@ def _directory() -> str | None:
 
 
 def _are_descriptors_open() -> bool:
-    try:
-        os.fstat(0), os.fstat(1), os.fstat(2)
-    except OSError:
-        return False
-    return True
+    if not hasattr(select, "poll"):
+        return _is_open(0) and _is_open(1) and _is_open(2)
+    standard = select.poll()  # one call of the system for all three
+    for number in (0, 1, 2):
+        standard.register(number, 0)
+    return not any(event & select.POLLNVAL for _, event in standard.poll(0))
 
 
 def _reopen_descriptors() -> None:
