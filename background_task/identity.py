@@ -20,6 +20,18 @@ def new_uid() -> uuid.UUID:
     return uuid.UUID(int=value)
 
 
+def new_uids(count: int) -> list[uuid.UUID]:
+    """Return many of them at once, in growing order, so that an index takes them side by side."""
+    start = (time.time_ns() // 1_000_000) << 80 | 0x7 << 76 | 0x2 << 62
+    noise = secrets.token_bytes(10 * count)
+    chances = sorted(
+        int.from_bytes(noise[at : at + 10], "big") >> 6 for at in range(0, len(noise), 10)
+    )
+    return [
+        uuid.UUID(int=start | chance >> 62 << 64 | chance & (1 << 62) - 1) for chance in chances
+    ]
+
+
 def new_worker_name() -> str:
     """Return ``host:pid:token``, at most 64 characters, different at each call.
 

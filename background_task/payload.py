@@ -11,6 +11,9 @@ from .exceptions import InvalidOptionTypeError, InvalidPayloadError
 #: Longer errors keep their head and their tail; the middle says how much was left out.
 MAX_ERROR_CHARS = 100_000
 
+#: ``json.dumps`` with options would make an encoder for each call.
+_encode = json.JSONEncoder(sort_keys=True).encode
+
 
 def encode(args: Any, kwargs: Any) -> str:
     """Return the ``task_params`` text of a call.
@@ -23,7 +26,7 @@ def encode(args: Any, kwargs: Any) -> str:
         InvalidOptionTypeError: A value has no JSON form (it is also a ``TypeError``).
     """
     try:
-        return json.dumps((args or (), kwargs or {}), sort_keys=True)
+        return _encode((args or (), kwargs or {}))
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidOptionTypeError(
             f"the arguments {_brief((args, kwargs))} cannot be stored: {error}; "
@@ -68,6 +71,8 @@ def unique_key(hash_: str, queue: str | None) -> str:
 
 def is_storable(text: str) -> bool:
     """Tell whether every supported database stores ``text`` as it is."""
+    if text.isascii():
+        return "\x00" not in text
     return "\x00" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
 
 

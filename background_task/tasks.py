@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from multiprocessing.pool import ThreadPool
-from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from django.db import OperationalError, models as django_models
 from django.utils import timezone
 
 from . import option, signals, telemetry
 from .attempt import Claim
+from .call import RESERVED, CallOptions, Parameters
 from .exceptions import BackgroundTaskError, InvalidOptionTypeError
 from .models import Task
+from .producer import TaskSpec, check_options, enqueue_many
 from .registry import import_task_modules
 from .runner import DBTaskRunner, PoolRunner, bg_runner
 from .schedule import ScheduleLike, TaskSchedule, as_local
 from .settings import app_settings
 from .store import get_store
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = [
     "BackgroundTaskError",
@@ -51,19 +55,6 @@ R = TypeVar("R")
 autodiscover = import_task_modules
 
 
-#: Keywords of a call that are options, and never reach the function.
-RESERVED = (
-    "schedule",
-    "priority",
-    "queue",
-    "verbose_name",
-    "creator",
-    "repeat",
-    "repeat_until",
-    "remove_existing_tasks",
-)
-
-
 class TaskProxy(Generic[P, R]):
     """What the decorator returns: calling it stores a task.
 
@@ -88,7 +79,7 @@ class TaskProxy(Generic[P, R]):
         functools.update_wrapper(self, task_function, updated=())
         self.name = option.check_name(name)
         self.now = self.task_function = task_function
-        self._signature = _signature_of(task_function)
+        self._parameters = Parameters(self.name, task_function)
         self.runner = runner
         self.schedule = TaskSchedule.create(schedule)
         self.queue = option.check_queue(queue)
@@ -136,9 +127,54 @@ class TaskProxy(Generic[P, R]):
             InvalidOptionTypeError: A wrong type, or an argument without a JSON form (a
                 ``TypeError``).
         """
-        schedule = TaskSchedule.create(kwargs.pop("schedule", None)).merge(self.schedule)
+        options = self._take_options(kwargs)
+        self._parameters.check(args, kwargs)
+        return self.runner.schedule(self.name, args, kwargs, **options)
+
+    def bulk(
+        self,
+        calls: Iterable[tuple[Sequence[Any], Mapping[str, Any]]],
+        /,
+        **options: Unpack[CallOptions],
+    ) -> list[Task]:
+        """Store many calls with few statements: all of them, or none.
+
+        The rows are inserted in the caller's transaction, if there is one, else in one of their
+        own. Django's ``pre_save`` and ``post_save`` are not sent; ``task_created`` is, for each
+        task, once all are stored.
+
+        Args:
+            calls: An ``(args, kwargs)`` for each call. Any iterable of any length: it is read as
+                the rows are sent.
+            **options: The reserved keywords of a call, here for all calls alike.
+
+        Returns:
+            The saved tasks, in order, without those for which an existing one was kept or moved.
+
+        Raises:
+            InvalidOptionError: As for a call; the message begins with the number of the item.
+            InvalidOptionTypeError: As for a call, likewise; or something that is no
+                ``(args, kwargs)``.
+        """
+        given: dict[str, Any] = {**options}
+        spec = TaskSpec(task_name=self.name, **self._take_options(given))
+        if given:
+            raise InvalidOptionTypeError(
+                f"bulk has no option {', '.join(given)}; it takes {', '.join(RESERVED)}, and the "
+                "function's arguments in the items"
+            )
+        check_options(spec)  # here and now: it is no item's fault
+        each = self._parameters.check_each(calls)
+        specs = (spec.called_with(args, kwargs) for args, kwargs in each)
+        return enqueue_many(specs, sender=type(self.runner))
+
+    def _take_options(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Take the options of a call out of its keywords."""
+        schedule, given = self.schedule, kwargs.pop("schedule", None)
+        if given is not None:
+            schedule = TaskSchedule.create(given).merge(schedule)
         priority = kwargs.pop("priority", None)
-        options = {
+        return {
             "run_at": schedule.run_at,
             "priority": schedule.priority if priority is None else priority,
             "action": schedule.action,
@@ -151,20 +187,6 @@ class TaskProxy(Generic[P, R]):
                 "remove_existing_tasks", self.remove_existing_tasks
             ),
         }
-        self._check_arguments(args, kwargs)
-        return self.runner.schedule(self.name, args, kwargs, **options)
-
-    def _check_arguments(self, args: Any, kwargs: Any) -> None:
-        """Refuse what the function would refuse, such as a misspelt option, before it is stored."""
-        if self._signature is None:
-            return
-        try:
-            self._signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise InvalidOptionTypeError(
-                f"{self.name} cannot be called so: {error}; it takes {self._signature}, and the "
-                f"options {', '.join(RESERVED)}"
-            ) from None
 
     def __str__(self) -> str:
         return f"TaskProxy({self.name})"
@@ -255,14 +277,6 @@ class Tasks:
         return self._runner.run_next_task(self, queue)
 
 
-def _signature_of(function: Any) -> inspect.Signature | None:
-    """Return the function's own signature, not that of one it wraps; None if it has none."""
-    try:
-        return inspect.signature(function, follow_wrapped=False)
-    except (TypeError, ValueError):
-        return None
-
-
 def _default_name(function: Callable[..., Any]) -> str:
     try:
         return f"{function.__module__}.{function.__name__}"
@@ -308,16 +322,16 @@ MESSAGES = {
     "broken": ("error", "Running %(proxy)s on the pool failed"),
     "error_without_row": ("error", "%(proxy)s failed; it has no row, so it is not tried again"),
 }
+LEVELS = {method: getattr(logging, method.upper()) for method, _ in MESSAGES.values()}
 #: Events whose exception is worth its traceback.
 WITH_TRACEBACK = ("error", "reduced", "defect", "broken", "error_without_row")
 
 
-@telemetry.subscribe
 def _log(name: str, fields: dict[str, Any]) -> None:
     """Write what happens to tasks to this module's logger, with fields for structured logging."""
-    if name not in MESSAGES:
-        return
     method, message = MESSAGES[name]
+    if not logger.isEnabledFor(LEVELS[method]):
+        return
     extra: dict[str, Any] = {"event": name}
     claim = fields.get("claim")
     if isinstance(claim, Claim):
@@ -334,3 +348,6 @@ def _log(name: str, fields: dict[str, Any]) -> None:
     exception = fields.get("exception") if name in WITH_TRACEBACK else None
     write = getattr(logger, method)
     write(message, {**fields, **extra, "next": following}, exc_info=exception, extra=extra)
+
+
+telemetry.subscribe(_log, to=MESSAGES)

@@ -149,6 +149,7 @@ class TaskManager(models.Manager["Task"]):
         task_hash = payload.task_hash(task_name, task_params)
         if remove_existing_tasks:
             self.filter(task_hash=task_hash, locked_at__isnull=True).delete()
+        given = {} if creator is None else {"creator": creator}
         return self.model(
             task_name=task_name,
             task_params=task_params,
@@ -157,9 +158,9 @@ class TaskManager(models.Manager["Task"]):
             run_at=timezone.now() if run_at is None else run_at,
             queue=queue,
             verbose_name=verbose_name,
-            creator=creator,
             repeat=repeat or self.model.NEVER,
             repeat_until=repeat_until,
+            **given,
         )
 
     def get_task(self, task_name: str, args: Any = None, kwargs: Any = None) -> TaskQuerySet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 from django.db import connections
@@ -9,6 +10,7 @@ from django.db.models import F, Q
 
 from .. import payload
 from ..models import Task, TaskQuerySet
+from .insert import insert_many
 
 
 class Intake:
@@ -34,6 +36,10 @@ class Intake:
         """Insert a row, in the caller's transaction if there is one."""
         task.save(using=self.using, force_insert=True)
         return task
+
+    def add_many(self, tasks: Sequence[Task]) -> None:
+        """Insert rows with few statements, all or none; Django's signals of saving are not sent."""
+        insert_many(tasks, using=self.using)
 
     def waiting(self, task_hash: str, *, queue: str | None) -> TaskQuerySet:
         """Return the rows of a call that are yet to run, in that queue if one is named."""

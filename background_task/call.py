@@ -1,0 +1,113 @@
+"""What a call of a task function may be: arguments that the function takes, and options."""
+
+from __future__ import annotations
+
+import inspect
+import reprlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypedDict
+
+from django.db import models
+
+from .exceptions import InvalidOptionTypeError
+from .schedule import ScheduleLike
+
+#: How many forms of a call are remembered as accepted; a function may take any keyword.
+MOST_FORMS = 100
+
+
+class CallOptions(TypedDict, total=False):
+    """Keywords of a call that are options, and never reach the function."""
+
+    schedule: ScheduleLike
+    priority: int | None
+    queue: str | None
+    verbose_name: str | None
+    creator: models.Model | None
+    repeat: int | None
+    repeat_until: datetime | None
+    remove_existing_tasks: bool
+
+
+RESERVED = tuple(CallOptions.__annotations__)
+
+
+class Parameters:
+    """What a function takes.
+
+    Args:
+        name: The name of the task.
+        function: Its own signature counts, not that of one it wraps; it may have none.
+    """
+
+    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+        self._name = name
+        self._signature = _signature_of(function)
+        self._accepted: set[tuple[Any, ...]] = set()
+
+    def check(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Refuse what the function would refuse, such as a misspelt option, before it is stored.
+
+        Raises:
+            InvalidOptionTypeError: The function does not take these arguments.
+        """
+        form = (len(args), *kwargs)  # whether a call fits does not depend on the values
+        if self._signature is None or form in self._accepted:
+            return
+        try:
+            self._signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise InvalidOptionTypeError(
+                f"{self._name} cannot be called so: {error}; it takes {self._signature}, and the "
+                f"options {', '.join(RESERVED)}"
+            ) from None
+        if len(self._accepted) < MOST_FORMS:
+            self._accepted.add(form)
+
+    def check_each(self, calls: Iterable[Any]) -> Iterator[tuple[Sequence[Any], dict[str, Any]]]:
+        """Check calls as they come; an error tells the number of the call, from 0.
+
+        Raises:
+            InvalidOptionTypeError: The function does not take such arguments, or it is no
+                ``(args, kwargs)`` at all.
+        """
+        for number, call in enumerate(_iterate(calls)):
+            try:
+                args, kwargs = _read(call)
+                self.check(args, kwargs)
+            except InvalidOptionTypeError as error:
+                raise InvalidOptionTypeError(f"item {number}: {error}") from None
+            yield args, kwargs
+
+
+def _signature_of(function: Any) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return None
+
+
+def _iterate(calls: Any) -> Iterator[Any]:
+    if not isinstance(calls, Iterable) or isinstance(calls, str | bytes | Mapping):
+        raise InvalidOptionTypeError(
+            f"{reprlib.repr(calls)} holds no calls; "
+            "give an iterable of (args, kwargs), such as [((7,), {})]"
+        )
+    return iter(calls)
+
+
+def _read(call: Any) -> tuple[Sequence[Any], dict[str, Any]]:
+    match call:
+        case (list() | tuple() as args, dict() | Mapping() as kwargs):
+            options = [name for name in RESERVED if name in kwargs] if kwargs else ()
+            if options:
+                raise InvalidOptionTypeError(
+                    f"{', '.join(options)} cannot differ from item to item; give options to the "
+                    "whole call, or call the task for each"
+                )
+            return args, dict(kwargs)
+    raise InvalidOptionTypeError(
+        f"{reprlib.repr(call)} is not (args, kwargs); "
+        "give a pair, such as ((7,), {}) or ((), {'text': 'Hello'})"
+    )
