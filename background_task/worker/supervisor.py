@@ -21,7 +21,7 @@ SHORT_LIFE_SECONDS = 10.0
 #: The longest pause before a process is started in the place of one that has achieved nothing.
 LONGEST_PAUSE_SECONDS = 30.0
 #: How long after the last order a process may take to end before it is killed.
-PATIENCE_SECONDS = 2 * LAST_SECONDS
+PATIENCE_SECONDS = LAST_SECONDS + 3.0
 #: How long the dead of the last moment may take to bury.
 BURIAL_SECONDS = 10.0
 

@@ -1,0 +1,125 @@
+"""Tasks that end their process, fill it, or go on for too long."""
+
+import asyncio
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+from background_task import background
+from tests.app.models import Ledger
+
+_kept = []
+
+
+def note(key):
+    Ledger.objects.create(key=key)
+
+
+@background
+def die(how, path):
+    """End the process; the second attempt finds the file and returns."""
+    if Path(path).exists():
+        note(f"{how} survived")
+        return
+    Path(path).touch()
+    if how == "SIGKILL":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif how == "exit":
+        os._exit(0)
+    else:
+        signal.signal(signal.SIGSEGV, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@background
+def tell_process(key):
+    """Say which process this is."""
+    note(f"{key} {os.getpid()}")
+
+
+@background
+def take_memory(mib):
+    """Never give it back."""
+    _kept.append(b"x" * (mib * 2**20))
+
+
+@background
+def overrun(how):
+    """Go on for ever, in one of many ways."""
+    note(f"{how} started")
+    WAYS[how]()
+    note(f"{how} finished")
+
+
+@background
+async def overrun_later():
+    """The same in a coroutine."""
+    await Ledger.objects.acreate(key="coroutine started")
+    await asyncio.sleep(600)
+
+
+def compute():
+    while True:
+        pass
+
+
+sleep = partial(time.sleep, 600)
+
+
+def wait_for_a_lock():
+    lock = threading.Lock()
+    lock.acquire()
+    lock.acquire()
+
+
+def swallow():
+    """Swallow every exception for some seconds, then give in."""
+    for _ in range(3):
+        try:
+            compute()
+        except BaseException:  # noqa: BLE001 - it is about those who write this
+            note("swallowed")
+    compute()
+
+
+def swallow_for_ever():
+    while True:
+        try:
+            sleep()
+        except BaseException:  # noqa: BLE001 - the same
+            continue
+
+
+def hold_the_interpreter():
+    """Do not return to Python, and let no other thread go on, as a regular expression may."""
+    ctypes.PyDLL(None).sleep(600)
+
+
+WAYS = {
+    "computing": compute,
+    "sleeping": sleep,
+    "waiting": wait_for_a_lock,
+    "swallowing": swallow,
+    "stubborn": swallow_for_ever,
+    "holding": hold_the_interpreter,
+}
+
+
+@background
+def look_around():
+    """What a program that a task starts has from its worker."""
+    program = (
+        "import os, sys; "
+        "print([name for name in os.environ if name.endswith('_PARENT')], end=' '); "
+        "print(sys.stdin.read() or 'nothing to read')"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    note(output.stdout.strip())

@@ -1,0 +1,105 @@
+"""The hard time limit ends tasks in real workers, and a worker that cannot end one ends itself."""
+
+import os
+import re
+
+import pytest
+
+from background_task.models import CompletedTask, Task, Worker
+from tests.app.models import Ledger
+from tests.app.tasks import record
+from tests.process import worker_process
+from tests.settings import INSTALLED_APPS
+from tests.supervisor import tasks as here
+from tests.waiting import wait_until
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(os.name == "nt", reason="signals"),
+]
+
+SETTINGS = {
+    "INSTALLED_APPS": [*INSTALLED_APPS, "tests.supervisor"],
+    "BACKGROUND_TASK_TIMEOUT_SECONDS": 0.5,
+    "BACKGROUND_TASK_LEASE_SECONDS": 3600,  # nobody waits for a lease
+}
+
+
+def keys():
+    return set(Ledger.objects.values_list("key", flat=True))
+
+
+def assert_timed_out(task):
+    """One attempt is spent, the error says why, and the next one is put off as after any error."""
+    row = Task.objects.get(pk=task.pk)
+    assert row.attempts == 1
+    assert row.locked_by is None
+    assert re.search(r"TaskTimeout: .* was ended after \d+\.\d s", row.last_error)
+    assert "BACKGROUND_TASK_TIMEOUT_SECONDS is 0.5" in row.last_error
+    assert (row.run_at - row.enqueued_at).total_seconds() > 5
+
+
+def has_timed_out(task):
+    wait_until(lambda: Task.objects.get(pk=task.pk).attempts == 1, deadline=30)
+    assert_timed_out(task)
+
+
+def test_limit_of_a_worker_without_threads_ends_whatever_returns_to_python():
+    ended = [here.overrun(how) for how in ("computing", "sleeping", "waiting")]
+    ended.append(here.overrun_later())
+    record("after")
+    with worker_process("--sleep", "0.1", settings=SETTINGS) as worker:
+        wait_until(lambda: "after" in keys(), deadline=30)
+        for task in ended:
+            has_timed_out(task)
+        worker.terminate()
+        assert worker.wait() == 0
+    assert not any("finished" in key for key in keys())
+    assert "4 rescheduled" in worker.output
+    assert "in compute" in Task.objects.get(pk=ended[0].pk).last_error
+
+
+def test_limit_of_threads_ends_what_runs_python_and_at_last_the_worker():
+    """The stuck one's attempt is recorded when the process ends, not while it still runs."""
+    computing, swallowing, stuck, later = (
+        here.overrun("computing"),
+        here.overrun("swallowing"),
+        here.overrun("waiting"),
+        here.overrun_later(),
+    )
+    with worker_process("--sleep", "0.1", "--threads", "4", settings=SETTINGS) as worker:
+        has_timed_out(computing)
+        has_timed_out(later)
+        has_timed_out(swallowing)
+        assert Task.objects.get(pk=stuck.pk).attempts == 0
+        assert worker.wait(20) == 0
+    assert_timed_out(stuck)
+    assert Ledger.objects.filter(key="swallowed").count() == 3
+    assert "Stopped (recycled: tests.supervisor.tasks.overrun does not end at its" in worker.output
+    assert not Worker.objects.filter(stopped_at=None).exists()
+
+
+@pytest.mark.slow
+def test_limit_of_what_ignores_interruption_ends_a_worker_without_threads():
+    stuck = here.overrun("stubborn")
+    with worker_process("--sleep", "0.1", settings=SETTINGS) as worker:
+        assert worker.wait() == 1
+    assert_timed_out(stuck)
+    assert "The worker cannot leave" in worker.output
+
+
+def test_limit_of_processes_ends_whatever_they_do():
+    """One swallows each interruption, one does not even let the interpreter go on."""
+    stubborn, holding = here.overrun("stubborn"), here.overrun("holding")
+    options = ("--sleep", "0.1", "--processes", "2")
+    with worker_process(*options, settings=SETTINGS) as parent:
+        wait_until(lambda: {"stubborn started", "holding started"} <= keys(), deadline=20)
+        record("after")
+        has_timed_out(stubborn)
+        has_timed_out(holding)
+        wait_until(lambda: "after" in keys(), deadline=20)
+        parent.terminate()
+        assert parent.wait() == 0
+    assert len(re.findall(r"Killing worker process \d", parent.output)) == 2
+    assert CompletedTask.objects.get().attempts == 1
+    assert not Worker.objects.filter(stopped_at=None).exists()
