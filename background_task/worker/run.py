@@ -24,15 +24,16 @@ from ..registry import Registry
 from ..settings import app_settings
 from ..signals import task_error, task_started
 from ..store import Store
-from . import limit
 from .control import Control
 from .hygiene import announce, close_connections, orderly
 from .limit import Run
 
 #: ``Released.reason`` of a task that was interrupted where no worker handles Ctrl-C.
 KEYBOARD_INTERRUPT = "Ctrl-C"
-#: What stands above a task function in a traceback.
-OWN_FILES = (__file__, limit.__file__)
+#: ``Released.reason`` of a task that was interrupted because the worker left at once.
+TOO_LATE = "the worker could not wait for it"
+#: Where the code is that stands above a task function in a traceback.
+OWN_DIRECTORY = os.path.join(os.path.dirname(__file__), "")
 
 
 def run_claim(
@@ -53,7 +54,7 @@ def run_claim(
         reset_queries()  # elsewhere a caller may be counting them, as ``assertNumQueries`` does
     announce(task_started, sender=Task)
     telemetry.event("start", claim=claim)
-    with orderly() as mess:
+    with orderly(control.surroundings if control else None) as mess:
         outcome = _attempt(claim, registry, store=store, control=control)
     for guard in control.guards if control else ():
         mended = guard()
@@ -67,7 +68,7 @@ def run_claim(
 def _attempt(claim: Claim, registry: Registry, *, store: Store, control: Control | None) -> Outcome:
     returned, pid = False, os.getpid()
     try:
-        function = _resolve(claim, registry)
+        function = resolve(claim, registry)
         if function is None:
             return Released(f"no function is registered as {claim.task_name!r}")
         args, kwargs = payload.decode(claim.task_params)
@@ -82,15 +83,31 @@ def _attempt(claim: Claim, registry: Registry, *, store: Store, control: Control
             return Succeeded()
         if issubclass(type(exception), TaskTimeout):
             close_connections()  # it may have been waiting for an answer on one
-            return _failed(claim, exception, store=store)
-        if control is not None and control.is_at_once:
-            return Released("the worker could not wait for it")
-        if issubclass(type(exception), StopNow):  # isinstance would ask a hostile __class__
-            return Released("interrupted")
-        if control is None and issubclass(type(exception), KeyboardInterrupt):
-            return Released(KEYBOARD_INTERRUPT)
-        return _failed(claim, exception, store=store)
+        return outcome_after(claim, exception, store=store, control=control)
     return Succeeded()
+
+
+def outcome_after(
+    claim: Claim, exception: BaseException, *, store: Store, control: Control | None
+) -> Outcome:
+    """Say what became of a run that raised, and tell everybody; called in the ``except`` block.
+
+    Args:
+        claim: The row.
+        exception: What came out of the function.
+        store: The store of the row; read only for receivers of ``task_error``.
+        control: The worker's orders; None outside a worker.
+    """
+    kind = type(exception)  # isinstance would ask a hostile __class__
+    if issubclass(kind, TaskTimeout):
+        return _failed(claim, exception, store=store)
+    if control is not None and control.is_at_once:
+        return Released(TOO_LATE)
+    if issubclass(kind, StopNow):
+        return Released("interrupted")
+    if control is None and issubclass(kind, KeyboardInterrupt):
+        return Released(KEYBOARD_INTERRUPT)
+    return _failed(claim, exception, store=store)
 
 
 def end_if_forked(pid: int, exception: BaseException | None = None) -> None:
@@ -115,7 +132,12 @@ def end_if_forked(pid: int, exception: BaseException | None = None) -> None:
     os._exit(code)
 
 
-def _resolve(claim: Claim, registry: Registry) -> Callable[..., Any] | None:
+def resolve(claim: Claim, registry: Registry) -> Callable[..., Any] | None:
+    """Return the function of a row; None if there is none of that name.
+
+    Raises:
+        BackgroundTaskError: The name is registered without a function.
+    """
     registered = registry.get(claim.task_name)
     if registered is None:
         return None
@@ -140,14 +162,19 @@ def call(function: Callable[..., Any], args: Any, kwargs: Any, *, run: Run | Non
         result = run.call(partial(context.run, function, *args, **kwargs))
     if result is None:
         return None
+    refuse_generators(function, result)
+    if not inspect.isawaitable(result):
+        return result
+    return context.run(async_to_sync(_awaited), result, run)
+
+
+def refuse_generators(function: Callable[..., Any], result: Any) -> None:
+    """Raise InvalidTaskError if calling the function has run nothing of it."""
     if inspect.isgenerator(result) or inspect.isasyncgen(result):
         raise InvalidTaskError(
             f"{function!r} is a generator function, of which a call runs nothing; "
             "remove its yield, or call it from a task function"
         )
-    if not inspect.isawaitable(result):
-        return result
-    return context.run(async_to_sync(_awaited), result, run)
 
 
 async def _awaited(awaitable: Any, run: Run | None) -> Any:
@@ -191,7 +218,7 @@ def _announce_error(claim: Claim, exception: BaseException, *, store: Store) -> 
 def _drop_own_frames(exception: BaseException) -> None:
     """Let the traceback begin in the task, which is where a reader looks."""
     place = exception.__traceback__
-    while place is not None and place.tb_frame.f_code.co_filename in OWN_FILES:
+    while place is not None and place.tb_frame.f_code.co_filename.startswith(OWN_DIRECTORY):
         place = place.tb_next
     if place is not None:
         exception.__traceback__ = place
