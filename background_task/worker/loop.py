@@ -301,8 +301,9 @@ class Loop:
         finally:
             self.watch.end(claim)
             self.retirement.count()
-        if self.options.threads is None and (
-            self.gatherer.is_due(time.monotonic()) or self.control.pause_range[1]
+        # While it makes a pause between tasks, the loop records nothing.
+        if self.control.pause_range[1] or (
+            self.options.threads is None and self.gatherer.is_due(time.monotonic())
         ):
             self.gatherer.flush()
 

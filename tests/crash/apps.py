@@ -38,7 +38,7 @@ class CrashConfig(AppConfig):
         """Hop 5 is done, hop 6 has not begun."""
         from background_task.worker import loop
 
-        loop.record = die
+        loop.record_many = die
 
     def crash_at_commit(self):
         """In the middle of hop 6: everything is written, nothing committed."""

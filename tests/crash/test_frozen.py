@@ -1,6 +1,7 @@
 """A worker that stands still for longer than its lease, and then goes on."""
 
 import pytest
+from django.db import OperationalError, connection
 
 from background_task.models import CompletedTask, Task
 from tests.crash import tasks as crash
@@ -9,12 +10,31 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+def freeze(worker):
+    """Stop a process between two accesses to SQLite's file: a lock would stay for all to wait."""
+    while True:
+        worker.stop()
+        if connection.vendor != "sqlite":
+            return
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA busy_timeout = 200")
+            try:
+                cursor.execute("BEGIN EXCLUSIVE")
+                cursor.execute("ROLLBACK")
+            except OperationalError:
+                worker.cont()
+            else:
+                return
+            finally:
+                cursor.execute("PRAGMA busy_timeout = 30000")
+
+
 @pytest.mark.parametrize("mode", [[], ["--threads", "2"]], ids=["inline", "threads"])
 def test_late_outcome_of_a_frozen_worker_is_dropped(crashes, mode, tmp_path):
     task = crash.work_until("a", str(tmp_path / "go"))
     with crashes.worker(*mode) as frozen:
         crashes.wait_for_line("a:started")
-        frozen.stop()
+        freeze(frozen)
         with crashes.worker(*mode) as other:
             other.wait_for_line("was lost: its worker")
             wait_until(lambda: crashes.runs["a:started"] == 2, deadline=30)

@@ -237,6 +237,8 @@ def test_full_disk_as_each_database_puts_it_is_waited_for(registry, verb, messag
     runs = []
     registry.background(name="once")(lambda: runs.append(1))()
     store = get_store()
+    if verb == "finish":  # one by one, as the group was refused
+        Refused(store, "finish_many", OperationalError(message))
     Refused(store, verb, OperationalError(message), times=4)
     worker = Worker(store=store, sleep=0.02)
     worker.run()

@@ -44,26 +44,30 @@ class Refused(Faults):
 
 
 class ReplyLost(Faults):
-    """The verb is committed, and then its connection breaks before the answer arrives."""
+    """The verb changes rows and commits, and its connection breaks before the answer arrives."""
 
     def __call__(self, *args, **kwargs):
         if not self._is_due(args):
             return self._real(*args, **kwargs)
         real_commit = BaseDatabaseWrapper._commit
-        is_lost = False
+        has_changed = is_lost = False
 
         def commit(wrapper):
             nonlocal is_lost
             real_commit(wrapper)
-            is_lost = True
-            raise self.error
-
-        def execute(execute, sql, params, many, context):
-            nonlocal is_lost
-            result = execute(sql, params, many, context)
-            if sql.startswith(("UPDATE", "INSERT")) and not connection.in_atomic_block:
+            if has_changed:
                 is_lost = True
                 raise self.error
+
+        def execute(execute, sql, params, many, context):
+            nonlocal has_changed, is_lost
+            result = execute(sql, params, many, context)
+            if is_write(sql):
+                is_committed = not connection.in_atomic_block
+                has_changed |= changed_rows(context["cursor"], may_fetch=is_committed) > 0
+                if has_changed and is_committed:
+                    is_lost = True
+                    raise self.error
             return result
 
         with (
@@ -75,6 +79,21 @@ class ReplyLost(Faults):
             finally:
                 assert is_lost, "nothing was committed"
         raise AssertionError("the error did not come through")
+
+
+def is_write(sql):
+    """Tell whether a statement changes rows; it may begin with a list of those it is about."""
+    words = sql.replace("FOR UPDATE", "").split()
+    return words[0] in ("UPDATE", "INSERT", "DELETE") or (
+        words[0] == "WITH" and ("UPDATE" in words or "DELETE" in words)
+    )
+
+
+def changed_rows(cursor, *, may_fetch):
+    """Return how many rows a statement changed. SQLite commits once what it returns is fetched."""
+    if cursor.description and may_fetch:
+        return len(cursor.fetchall())
+    return cursor.rowcount
 
 
 class Outage:

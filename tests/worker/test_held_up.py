@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 SETTINGS = {"INSTALLED_APPS": [*INSTALLED_APPS, "tests.hostile.forking"]}
 
 
-@pytest.mark.parametrize("verb", ["claim", "finish"])
+@pytest.mark.parametrize("verb", ["claim", "finish_many"])
 def test_worker_that_waits_in_a_database_call_ends_its_process(verb, calls, monkeypatch):
     """Here the end of the process is only told; in the command it is the real one."""
     monkeypatch.setattr(controlling, "LAST_SECONDS", 0.2)

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from background_task.models import CompletedTask, Task, Worker as WorkerRow
 from background_task.store import get_store
+from background_task.worker import Control
 from background_task.worker.executors import InlineExecutor
 from tests.app.models import Ledger
 from tests.waiting import wait_until
@@ -323,7 +324,8 @@ def test_refused_outcome_is_stored_in_a_simpler_form(registry, threads):
 
     fail()
     store = get_store()
-    Refused(store, "finish", OperationalError(1366, "Incorrect string value"))
+    error = OperationalError(1366, "Incorrect string value")
+    Refused(store, "finish", error, times=2)  # with the others of its group, and alone
     worker = Worker(store=store, threads=threads)
     worker.run()
     assert worker.events.names.count("reduced") == 1
@@ -332,10 +334,14 @@ def test_refused_outcome_is_stored_in_a_simpler_form(registry, threads):
 
 def test_inline_executor_shows_its_claim_to_other_threads():
     seen = []
-    executor = InlineExecutor(lambda claim: seen.append(executor.running()))
+    control = Control()
+    executor = InlineExecutor(lambda claim: seen.append(executor.claims()), control=control)
     executor.submit("the claim")
-    assert seen == [["the claim"]]
-    assert executor.running() == []
+    executor.submit("the next")
+    executor.work_off()
+    assert seen == [["the claim", "the next"], ["the next"]]
+    assert executor.claims() == []
+    control.polling.close()
 
 
 def test_duration_ends_an_idle_worker_at_its_time(calls, threads):

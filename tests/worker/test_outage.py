@@ -108,7 +108,7 @@ def test_connection_of_an_idle_thread_that_broke_meanwhile_costs_no_attempt(regi
     worker = Worker(store=store, threads=1, sleep=0.02)
     with worker.running():
         worker.events.wait_for("success")
-        wait_until(lambda: worker.loop.executor.free() == 1)
+        wait_until(lambda: worker.loop.executor.load() == 0)
         broken[0].close()  # what a restart of the server does to every connection
         Refused(store, "claim", OperationalError("server closed the connection"))
         write("after")
