@@ -121,8 +121,8 @@ def measure(options: argparse.Namespace, path: Path) -> bool:
         recorder = Recorder(lines)
         try:
             is_finished = run_rounds(bench, scale, wanted, recorder, end)
-            recorder.describe(bench, options)
         finally:
+            recorder.describe(bench, rounds=scale.rounds, revision=options.revision)
             bench.close()
     chose_all = (options.only, options.database) == (KINDS, DATABASES)
     return is_finished and chose_all and len(options.peers) == len(NAMES) + 1
@@ -161,17 +161,15 @@ class Recorder:
         self._line(row)
         print(f"{number} {cell}: {shown(answer)}", flush=True)
 
-    def describe(self, bench: Any, options: argparse.Namespace) -> None:
+    def describe(self, bench: Any, *, rounds: int, revision: str | None) -> None:
         """Say what this was run with."""
-        asked = [word for word in ("quick", "large") if getattr(options, word)]
         self._line(
             {
                 "run": self.name,
-                "rounds": options.rounds,
-                "asked": asked,
-                "commit": options.revision or commit(),
+                "rounds": rounds,
+                "commit": commit(revision),
                 "machine": machine(),
-                "servers": [host.description for host in bench.hosts()],
+                "servers": {host.kind: host.description for host in bench.hosts()},
                 "versions": bench.versions(),
             }
         )
@@ -191,9 +189,10 @@ def shown(answer: dict[str, Any] | str) -> str:
     )
 
 
-def commit() -> str:
+def commit(revision: str | None) -> str:
+    """Return the commit that is measured, and whether there were changes since."""
     done = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
+        ["git", "describe", "--always", *([revision] if revision else ["--dirty"])],
         cwd=ROOT,
         capture_output=True,
         text=True,

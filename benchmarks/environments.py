@@ -33,9 +33,11 @@ def find_python() -> str:
     Not the running one if it is older: some peers need Django 6.0, which needs 3.12. And the same
     whichever one runs this, or else every environment would be made anew.
     """
-    found = [shutil.which(f"python3.{minor}") for minor in (14, 13, 12)]
     root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
-    found += [str(path) for minor in (14, 13, 12) for path in root.glob(f"3.{minor}.*/bin/python")]
+    found: list[str | None] = []
+    for minor in (14, 13, 12):
+        found.append(shutil.which(f"python3.{minor}"))
+        found += sorted(map(str, root.glob(f"3.{minor}.*/bin/python")))
     for python in filter(None, found):
         if subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0:
             return python

@@ -73,6 +73,23 @@ class Results:
             rows.clear()
         rows.append(row)
 
+    def latest_run(self) -> dict[str, Any] | None:
+        return next(reversed(self.runs.values()), None)
+
+    def versions(self) -> dict[str, dict[str, str]]:
+        """Return what was installed for each peer, when it was last measured."""
+        found: dict[str, dict[str, str]] = {}
+        for run in self.runs.values():
+            found |= run["versions"]
+        return found
+
+    def servers(self) -> list[str]:
+        """Return the servers by kind, as they were last."""
+        found: dict[str, str] = {}
+        for run in self.runs.values():
+            found |= run["servers"]
+        return list(found.values())
+
     def cells(self, what: str) -> Iterator[Cell]:
         return (cell for cell in self._rows if cell.what == what)
 

@@ -41,7 +41,7 @@ class PostgreSQLHost(Host):
 
     def __init__(self) -> None:
         self.server = start_best_postgresql()
-        self.description = self.server.description
+        self.description = " ".join(self.server.description.split()[:2])
         self.pid = process_id(self.server)
         self.counts_statements = self.server.is_counting
         self._postgres = Place("postgresql", "postgres", self.server.port, self.server.user)
@@ -100,6 +100,21 @@ class PostgreSQLHost(Host):
         self.server.remove()
 
 
+class Executing:
+    """A connection that executes without a cursor, as the other drivers' do."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str) -> Any:
+        cursor = self._connection.cursor()
+        cursor.execute(sql)
+        return cursor
+
+    def close(self) -> None:
+        self._connection.close()
+
+
 class MariaDBHost(Host):
     """MariaDB or MySQL."""
 
@@ -107,13 +122,13 @@ class MariaDBHost(Host):
 
     def __init__(self) -> None:
         self.server = start_mariadb()
-        self.description = self.server.description
+        self.description = " ".join(self.server.description.split()[:2])
         self.pid = process_id(self.server)
         self._none = Place("mariadb", "mysql", self.server.port, self.server.user)
 
     def _execute(self, sql: str) -> None:
         with self.connect(self._none) as connection:
-            connection.cursor().execute(sql)
+            connection.execute(sql)
 
     def create(self, name: str) -> Place:
         self._execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
@@ -128,26 +143,20 @@ class MariaDBHost(Host):
     def connect(self, place: Place) -> contextlib.closing[Any]:
         import pymysql
 
-        return contextlib.closing(
-            pymysql.connect(
-                host="127.0.0.1",
-                port=place.port,
-                user=place.user,
-                database=place.name,
-                autocommit=True,
-            )
+        connection = pymysql.connect(
+            host="127.0.0.1",
+            port=place.port,
+            user=place.user,
+            database=place.name,
+            autocommit=True,
         )
+        return contextlib.closing(Executing(connection))
 
     def settle(self, place: Place) -> None:
         """Do nothing: what is measured here begins with an empty table."""
 
     def numbers(self, count: int) -> str:
         return f"seq_1_to_{count}"
-
-    def value(self, place: Place, sql: str) -> Any:
-        with self.connect(place) as connection, connection.cursor() as cursor:
-            cursor.execute(sql)
-            return cursor.fetchone()[0]
 
     def close(self) -> None:
         self.server.remove()
@@ -200,7 +209,7 @@ class RedisServer(Server):
             raise UnavailableError("no redis-server on this machine")
         words = self.run(self.program, "--version").split()
         version = next(word[2:] for word in words if word.startswith("v="))
-        self.description = f"Redis {version} from this machine"
+        self.description = f"Redis {version}"
 
     def command(self) -> list[str]:
         options = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder)]

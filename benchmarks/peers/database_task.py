@@ -28,7 +28,7 @@ class DatabaseTask(Backend):
     default = "`run_database_tasks --continuous` (interval 5 s)"
     best = (
         "`run_database_tasks --continuous -v 0`, with its LISTEN/NOTIFY backend on PostgreSQL, "
-        "with `--interval 0.05` on SQLite"
+        "interval 0.05 s on SQLite"
     )
 
     def settings(self, place: Place, config: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ class Ours(Peer):
         "+ (SELECT count(*) FROM background_task_completedtask WHERE failed_at IS NOT NULL)",
         finished="background_task_completedtask",
     )
-    pace = 15000
+    pace = 20000
     variants = ("processes 2",)
     has_bulk = True
     is_ours = True
