@@ -65,8 +65,13 @@ def record_many(store: Store, ends: Sequence[End], *, control: Control | None = 
             raise
         # Some may be recorded, perhaps all and only the confirmation was lost.
         refresh_connections()
-        for end in ends:
-            record(store, end, control=control, is_unsure=True)
+        for place, end in enumerate(ends):
+            is_recorded = record(store, end, control=control, is_unsure=True)
+            if not is_recorded and _is_out_of_time(store, control):
+                # Trying each of hundreds again would outlast the time that is left for leaving.
+                for _ in ends[place + 1 :]:
+                    announce(task_finished, sender=Task)
+                return
         return
     if control is not None:
         control.outage.end()
@@ -109,6 +114,13 @@ def record(
     else:
         _announce(store, end, finish)
     return finish is not None
+
+
+def _is_out_of_time(store: Store, control: Control | None) -> bool:
+    """Tell whether the worker must leave and the database does not answer."""
+    if control is None or control.remaining() > 0:
+        return False
+    return not answers(connections[store.using])
 
 
 def _announce(store: Store, end: End, finish: Finish | None) -> None:
