@@ -88,7 +88,8 @@ def lay_to_rest(store: Store, death: Death) -> None:
             elif death.begun is not None and key not in death.begun and store.release([claim]):
                 telemetry.event("release", claim=claim, reason="its worker was killed before it")
         Fleet(store.using).retire(name)
-    recover(store, declare=False)
+    while recover(store, declare=False):  # a part of them at a time
+        pass
 
 
 def _record_timeout(store: Store, claim: Claim, seconds: float, limit: float) -> None:
