@@ -1,0 +1,118 @@
+"""The parts of a worker: which functions run on which executor, and how much to claim for each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+
+from ..attempt import Claim, Outcome
+from ..registry import Registry
+from ..store import Store
+from .aio import AsyncExecutor, CoroutineExecutor
+from .control import Control
+from .executors import Executor, InlineExecutor, ThreadExecutor
+from .finish import End
+from .lanes import LANES
+from .options import Options
+from .pace import Pace
+
+
+class Part:
+    """Some functions, and the executor that runs them.
+
+    Args:
+        executor: Runs the claims.
+        names: Returns the names of the functions.
+    """
+
+    def __init__(self, executor: Executor, names: Callable[[], Collection[str]]) -> None:
+        self.executor = executor
+        self.names = names
+        self._pace = Pace(slots=executor.slots)
+
+    def has_room(self) -> bool:
+        """Tell whether a claim would begin at once."""
+        return self.executor.load() < self.executor.slots
+
+    def claim(
+        self, store: Store, owner: str, *, queues: Collection[str], room: int, is_ahead: bool
+    ) -> list[Claim]:
+        """Claim what can begin now, and some work ahead.
+
+        Args:
+            store: The rows.
+            owner: The worker's name.
+            queues: The queues it serves.
+            room: How many may be claimed at most.
+            is_ahead: Whether more may be claimed than can begin now.
+        """
+        load, slots = self.executor.load(), self.executor.slots
+        ahead = self._pace.ahead() if is_ahead else 0
+        limit = max(0, min(slots - load, room))
+        wanted = min(limit + ahead - max(0, load - slots), room)
+        if not limit and 2 * wanted <= ahead:  # enough is in hand
+            return []
+        names = self.names()
+        if not names:
+            return []
+        claims = store.claim(owner, names, queues=queues, limit=limit, ahead=wanted - limit)
+        self._pace.claimed(len(claims))
+        return claims
+
+    def take_back(self) -> list[Claim]:
+        """Return the claims that have not begun, of which there are too many beside what runs."""
+        claims = self.executor.take_back()
+        if claims:
+            self._pace.stalled()
+        return claims
+
+    def end_of(self, claim: Claim, outcome: Outcome, *, started: float) -> End:
+        """Return the end of a run, which is now."""
+        ended = time.monotonic()
+        self._pace.add(ended - started)
+        return End(claim, outcome, seconds=ended - started, ended=ended)
+
+
+def make_executor(
+    options: Options,
+    *,
+    registry: Registry,
+    store: Store,
+    control: Control,
+    work: Callable[[Claim], None],
+    begin: Callable[[Claim], float | None],
+    end: Callable[[Claim, Outcome | None, float], None],
+) -> tuple[Executor, list[Part]]:
+    """Return what runs a worker's tasks, and its parts; the last one calls ``work``.
+
+    Args:
+        options: How the worker is to run.
+        registry: The functions by name.
+        store: The rows.
+        control: The worker's orders.
+        work: Runs a claim and passes on its outcome.
+        begin: Takes note of a coroutine's run; returns the time, or None if it must not begin.
+        end: Passes on a coroutine's outcome.
+    """
+    threads, concurrency = options.threads, options.concurrency
+    # In the caller's transaction (a ``TestCase``) threads would see no rows.
+    if store.in_transaction() or (threads is None and concurrency is None):
+        inline = InlineExecutor(work, control=control)
+        return inline, [Part(inline, lambda: registry)]
+    functions = ThreadExecutor(work, threads=threads or 1, control=control)
+    if concurrency is None:
+        return functions, [Part(functions, lambda: registry)]
+    coroutines = CoroutineExecutor(
+        slots=concurrency,
+        lanes=threads or min(concurrency, LANES),
+        registry=registry,
+        store=store,
+        control=control,
+        begin=begin,
+        end=end,
+    )
+    both = AsyncExecutor(coroutines, functions, registry=registry)
+    return both, [
+        Part(coroutines, lambda: both.names(is_coroutine=True)),
+        Part(functions, lambda: both.names(is_coroutine=False)),
+    ]
