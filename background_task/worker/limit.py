@@ -30,11 +30,18 @@ from ..settings import app_settings
 GRACE_SECONDS = 5.0
 #: The pause between strikes.
 AGAIN_SECONDS = 1.0
+#: For how long the setting is remembered.
+FRESH_SECONDS = 0.2
 
 
-def limit_of(claim: Claim) -> float | None:
-    """Return how many seconds a run of this row may take; None for as long as it likes."""
-    return app_settings.BACKGROUND_TASK_TIMEOUT_SECONDS
+def limit_of(claim: Claim, *, default: float | None) -> float | None:
+    """Return how many seconds a run of this row may take; None for as long as it likes.
+
+    Args:
+        claim: The row.
+        default: The limit of rows that have none of their own.
+    """
+    return default
 
 
 def timed_out(claim: Claim, *, seconds: float, limit: float) -> TaskTimeout:
@@ -215,10 +222,16 @@ class Limits:
         self._runs: dict[tuple[int, int], Run] = {}
         self._lock = threading.Lock()
         self._in_main: Run | None = None
+        self._default: float | None = None
+        self._read_at = float("-inf")
 
     def run(self, claim: Claim) -> Run | None:
         """Return what watches over a run of the claim; None if it has no limit."""
-        limit = limit_of(claim)
+        now = time.monotonic()
+        if now - self._read_at > FRESH_SECONDS:  # asking Django for a setting takes microseconds
+            self._default = app_settings.BACKGROUND_TASK_TIMEOUT_SECONDS
+            self._read_at = now
+        limit = limit_of(claim, default=self._default)
         return None if limit is None else Run(self, claim, limit)
 
     def enter(self, run: Run) -> None:
