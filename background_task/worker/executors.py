@@ -236,7 +236,8 @@ class ThreadExecutor:
                 outages = self._outages
                 close_connections()
             try:
-                self._work(claim)
+                if not self._control.is_stopping:  # what has not begun is released
+                    self._work(claim)
             finally:
                 with self._lock:
                     del self._submitted[claim.task_id, claim.number]

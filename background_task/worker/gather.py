@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
 
 from ..attempt import Claim
-from .executors import Executor
 from .finish import End
-from .hygiene import close_connections
 
 #: The longest that an outcome waits for others.
 WINDOW_SECONDS = 0.05
@@ -78,57 +75,3 @@ class Gatherer:
         finally:
             self._written = []
             self._lock.release()
-
-
-class Keeper(threading.Thread):
-    """Sees that a slow task holds up neither the outcomes of others nor the tasks in hand.
-
-    For executors that run tasks in the loop's own thread, which can then see to nothing else.
-
-    Args:
-        gatherer: The outcomes.
-        executor: What runs, and what is in hand.
-        release: Hands back claims.
-    """
-
-    INTERVAL_SECONDS = 0.02
-
-    def __init__(
-        self, gatherer: Gatherer, executor: Executor, *, release: Callable[[list[Claim]], None]
-    ) -> None:
-        super().__init__(name="background_task keeper", daemon=True)
-        self._gatherer = gatherer
-        self._executor = executor
-        self._release = release
-        self._needed = threading.Event()
-        self._ended = threading.Event()
-
-    def look_out(self) -> None:
-        """Called by the loop when something is in hand."""
-        self._needed.set()
-
-    def run(self) -> None:
-        """Look after both until ``end`` is called."""
-        while not self._ended.is_set():
-            self._needed.wait()
-            self._needed.clear()
-            while self._has_work() and not self._ended.wait(self.INTERVAL_SECONDS):
-                self._look_after()
-        close_connections()
-
-    def end(self) -> None:
-        """Stop."""
-        self._ended.set()
-        self._needed.set()
-        if self.is_alive():
-            self.join(timeout=5)
-
-    def _has_work(self) -> bool:
-        return not self._gatherer.is_empty or self._executor.has_waiting()
-
-    def _look_after(self) -> None:
-        now = time.monotonic()
-        if self._executor.is_stalled(now, STALLED_SECONDS):
-            self._release(self._executor.take_back())
-        if self._gatherer.is_due(now):
-            self._gatherer.flush(timeout=0)

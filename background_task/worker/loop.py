@@ -8,20 +8,21 @@ from datetime import datetime
 from django.db import Error, connections
 
 from .. import telemetry
-from ..attempt import Claim
+from ..attempt import Claim, Outcome
 from ..registry import Registry
 from ..settings import app_settings
 from ..store import Fleet, Store
 from ..wakeup import make_wakeup
 from .control import Backoff, Control
-from .executors import Executor, InlineExecutor, ThreadExecutor
+from .executors import InlineExecutor
 from .finish import End, record_many
-from .gather import MOST, STALLED_SECONDS, WINDOW_SECONDS, Gatherer, Keeper
+from .gather import MOST, WINDOW_SECONDS, Gatherer
+from .hand import Hand, Keeper
 from .heartbeat import Heartbeat, Identity, Watchdog
 from .hygiene import close_connections, refresh_connections
 from .options import COUNTERS, Options, Summary
-from .pace import Pace
-from .recovery import Recovery, claims_lost_on_the_way
+from .part import make_executor
+from .recovery import Recovery
 from .retirement import Retirement
 from .run import run_claim
 from .watch import Watch
@@ -54,11 +55,19 @@ class Loop:
         #: nothing to keep alive for, and threads would see none of them.
         self.is_private = store.in_transaction()
         self.watch = Watch(control)
-        self.executor = self._make_executor()
+        self.executor, self.parts = make_executor(
+            options,
+            registry=registry,
+            store=store,
+            control=control,
+            work=self._run_one,
+            begin=self._begin_coroutine,
+            end=self._end_coroutine,
+        )
+        self.is_inline = isinstance(self.executor, InlineExecutor)
         self.gatherer = Gatherer(
             self._record, most=1 if app_settings.BACKGROUND_TASK_FLUSH_EACH else MOST
         )
-        self.pace = Pace(slots=self.executor.slots)
         self.keeper: Keeper | None = None
         self.retirement = Retirement(self.watch, control=control, options=options)
         self.identity = Identity(
@@ -67,9 +76,15 @@ class Loop:
             capacity=self.executor.slots,
             lease=options.lease,
         )
+        self.hand = Hand(
+            store,
+            identity=self.identity,
+            parts=self.parts,
+            gatherer=self.gatherer,
+            polling=control.polling,
+        )
         self.heartbeat: Heartbeat | None = None
         self._backoff = Backoff(longest=LONGEST_OUTAGE_SECONDS)
-        self._is_unsure = False
         self._unknown_told: set[str] = set()
         self._is_registered = False
         self.wakeup = make_wakeup(store.using, control.polling)
@@ -117,11 +132,6 @@ class Loop:
 
     # -- life -----------------------------------------------------------------------------------
 
-    def _make_executor(self) -> Executor:
-        if self.options.threads is None or self.is_private:
-            return InlineExecutor(self._run_one, control=self.control)
-        return ThreadExecutor(self._run_one, threads=self.options.threads, control=self.control)
-
     def _register(self) -> None:
         while not self._is_over():
             try:
@@ -137,8 +147,8 @@ class Loop:
         if not self.is_private and not is_in_memory(self.store.using):
             self.heartbeat = Heartbeat(self.identity)
             self.heartbeat.start()
-            if self.options.threads is None:
-                self.keeper = Keeper(self.gatherer, self.executor, release=self._hand_back)
+            if self.is_inline:
+                self.keeper = Keeper(self.gatherer, self.executor, hand=self.hand)
                 self.keeper.start()
         self.recovery = Recovery(
             self.store,
@@ -156,7 +166,7 @@ class Loop:
                 if not claims:
                     self._wait()
             except Error as error:
-                self._is_unsure = True
+                self.hand.is_unsure = True
                 self._outage(error)
                 continue
             for claim in claims:
@@ -190,7 +200,10 @@ class Loop:
         """Drain, release what is left without spending an attempt, and say goodbye."""
         if not self._is_registered:
             return
-        self._hand_back(self.executor.take_back())
+        self.hand.give_back()
+        while self.executor.load() and self.control.remaining() > 0:
+            self.gatherer.flush()  # what has ended need not wait for what has not
+            self.control.polling.wait(min(self.control.remaining(), 1.0))
         left = self.executor.drain()
         self.gatherer.flush()
         self._record_stuck()
@@ -216,29 +229,22 @@ class Loop:
     # -- one round ------------------------------------------------------------------------------
 
     def _claim(self) -> list[Claim]:
-        if self._is_unsure:
-            lost = self._adopt()
-            self._is_unsure = False
-            if lost:
-                return lost
+        if lost := self.hand.adopt():
+            return lost
         if self.heartbeat is not None and self.identity.is_overdue():
             self.identity.renew()  # this process stood still; who knows what others made of that
         self.recovery.run_if_due()
-        load, slots = self.executor.load(), self.executor.slots
-        room = self.retirement.recycling.room() - load
-        limit, ahead = max(0, min(slots - load, room)), self._ahead()
-        wanted = min(limit + ahead - max(0, load - slots), room)
-        if not limit and 2 * wanted <= ahead:  # enough is in hand
-            return []
+        room = self.retirement.recycling.room() - self.executor.load()
         begun = time.monotonic()
-        claims = self.store.claim(
-            self.identity.name,
-            self.registry,
-            queues=self.options.queues,
-            limit=limit,
-            ahead=wanted - limit,
-        )
-        self.pace.claimed(len(claims))
+        claims: list[Claim] = []
+        for part in self.parts:
+            claims += part.claim(
+                self.store,
+                self.identity.name,
+                queues=self.options.queues,
+                room=room - len(claims),
+                is_ahead=self._may_claim_ahead(),
+            )
         if claims:
             self._ready_pause = SHORTEST_SLEEP_SECONDS
             if self._idle_since is not None:
@@ -252,47 +258,22 @@ class Loop:
             claims = [claim for claim in claims if claim.owner == self.identity.name]
         return claims
 
-    def _ahead(self) -> int:
-        """Return how many tasks to have in hand beyond those that run.
+    def _may_claim_ahead(self) -> bool:
+        """Tell whether to have tasks in hand beyond those that run.
 
-        None where a claim that is lost before it began would have been the last attempt, where
+        Not where a claim that is lost before it began would have been the last attempt, where
         nobody could hand them back, and where a pause between tasks was asked for.
         """
-        if self.heartbeat is None or app_settings.MAX_ATTEMPTS < 2:
-            return 0
-        return 0 if self.control.pause_range[1] else self.pace.ahead()
-
-    def _hand_back(self, claims: list[Claim]) -> None:
-        """Let others have what has not begun."""
-        if not claims:
-            return
-        try:
-            self.store.release(claims)
-        except Error:  # they are looked for among what the database says that this worker holds
-            self._is_unsure = True
-            self.control.polling.wake()
-        else:
-            telemetry.event("handed_back", claims=claims)
-
-    def _adopt(self) -> list[Claim]:
-        """Return claims that were committed although the confirmation never arrived.
-
-        What runs is asked first. The other way round, a task that ended between the two questions
-        would still be among the held and no longer among the running, and be run again.
-        """
-        known = [*self.executor.claims(), *self.gatherer.claims()]
-        lost = claims_lost_on_the_way(self.store.held_by(self.identity.name), known)
-        if lost:
-            telemetry.event("adopt", claims=lost)
-        return lost
+        can_hand_back = self.heartbeat is not None and app_settings.MAX_ATTEMPTS > 1
+        return can_hand_back and not self.control.pause_range[1]
 
     def _run_one(self, claim: Claim) -> None:
+        if self.heartbeat is not None and not self.hand.may_begin(claim):
+            return
         started = self.watch.begin(claim)
         try:
             outcome = run_claim(claim, self.registry, store=self.store, control=self.control)
-            ended = time.monotonic()
-            self.pace.add(ended - started)
-            self.gatherer.add(End(claim, outcome, seconds=ended - started, ended=ended))
+            self.gatherer.add(self.parts[-1].end_of(claim, outcome, started=started))
         except Exception as error:
             if self.store.in_transaction():
                 raise  # the caller's to deal with, as everything inside its transaction
@@ -302,10 +283,20 @@ class Loop:
             self.watch.end(claim)
             self.retirement.count()
         # While it makes a pause between tasks, the loop records nothing.
-        if self.control.pause_range[1] or (
-            self.options.threads is None and self.gatherer.is_due(time.monotonic())
-        ):
+        is_due = self.is_inline and self.gatherer.is_due(time.monotonic())
+        if is_due or self.control.pause_range[1]:
             self.gatherer.flush()
+
+    def _begin_coroutine(self, claim: Claim) -> float | None:
+        if self.heartbeat is not None and not self.hand.may_begin(claim):
+            return None
+        return self.watch.begin(claim)
+
+    def _end_coroutine(self, claim: Claim, outcome: Outcome | None, started: float) -> None:
+        if outcome is not None:
+            self.gatherer.add(self.parts[0].end_of(claim, outcome, started=started))
+        self.watch.end(claim)
+        self.retirement.count()
 
     def _record(self, ends: list[End]) -> None:
         try:
@@ -317,7 +308,8 @@ class Loop:
                 telemetry.event("defect", claim=end.claim, exception=error)
 
     def _wait(self) -> None:
-        if self.executor.load() >= self.executor.slots:
+        parts = [part for part in self.parts if part.has_room()]
+        if not parts:
             self._wait_for_slots()
             return
         if self._idle_since is None:
@@ -325,7 +317,9 @@ class Loop:
             self.wakeup.arm()
             return  # to look once more: what came before it was armed wakes nobody
         now = self.store.now()
-        due = self.store.look(self.registry, queues=self.options.queues, now=now)
+        is_all = len(parts) == len(self.parts)
+        names = self.registry if is_all else [name for part in parts for name in part.names()]
+        due = self.store.look(names, queues=self.options.queues, now=now)
         if due.is_unknown:
             self._tell_unknown()
         sleep = max(self.options.sleep, SHORTEST_SLEEP_SECONDS)
@@ -335,6 +329,8 @@ class Loop:
             self._ready_pause *= 2  # a producer's transaction may hold the row's lock for long
         elif due.next_at is not None:
             seconds = min(seconds, _seconds_until(due.next_at, now=now))
+        if self._let_go_of_stalled():
+            seconds = min(seconds, WINDOW_SECONDS)
         refresh_connections(idle_beside=self.store.using)
         telemetry.event("idle", seconds=seconds)
         self.wakeup.wait(self._at_most(seconds))
@@ -342,11 +338,14 @@ class Loop:
 
     def _wait_for_slots(self) -> None:
         """Wait until a task ends, or there is something to see to beside those that run."""
-        if self.executor.is_stalled(time.monotonic(), STALLED_SECONDS):
-            self._hand_back(self.executor.take_back())
-        is_short = self.executor.has_waiting() or not self.gatherer.is_empty
+        is_short = self._let_go_of_stalled() or not self.gatherer.is_empty
         seconds = WINDOW_SECONDS if is_short else float("inf")
         self.control.polling.wait(self._at_most(seconds))
+
+    def _let_go_of_stalled(self) -> bool:
+        """Hand back what waits behind slow tasks; return whether something still waits."""
+        self.hand.let_go_of_stalled()
+        return self.executor.has_waiting()
 
     def _at_most(self, seconds: float) -> float:
         """Shorten a wait so that neither recovery nor the end of the duration is missed."""

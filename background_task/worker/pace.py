@@ -35,16 +35,21 @@ class Pace:
     def ahead(self) -> int:
         """Return how many tasks are a few tens of milliseconds of work."""
         with self._lock:
-            count, total = self._count, self._sum
+            if self._count:
+                mean = max(self._sum / self._count, 1e-6)
+                if self._mean is not None and mean < self._mean:
+                    mean = (self._mean + mean) / 2  # slower is believed at once, faster in steps
+                self._mean = mean
             self._count, self._sum = 0, 0.0
-        if count:
-            mean = max(total / count, 1e-6)
-            # Slower is believed at once, faster little by little.
-            is_slower = self._mean is None or mean > self._mean
-            self._mean = mean if is_slower else (self._mean + mean) / 2  # type: ignore[operator]
-        if self._mean is None:
-            return 0
-        return min(int(AIM_SECONDS * self._slots / self._mean), GROWTH * self._last, MOST_AHEAD)
+            if self._mean is None:
+                return 0
+            return min(int(AIM_SECONDS * self._slots / self._mean), GROWTH * self._last, MOST_AHEAD)
+
+    def stalled(self) -> None:
+        """Forget what was learnt, as slow tasks have begun: none ahead until one has ended."""
+        with self._lock:
+            self._mean = None
+            self._count, self._sum = 0, 0.0
 
     def claimed(self, count: int) -> None:
         """Take note of how many were claimed at once."""

@@ -77,7 +77,10 @@ class Worker:
         """Work in this thread until an event says that it is enough."""
 
         def watch(name: str, fields: dict[str, Any]) -> None:
-            if not self.control.is_stopping and until(name, fields):
+            if self.control.is_stopping or not until(name, fields):
+                return
+            # A thread may not have begun yet with what it was given; it says so when it is done.
+            if until is not is_idle or not self.loop.executor.load():
                 self.stop()
 
         emergency = threading.Timer(deadline, self.control.stop_now)
