@@ -20,7 +20,7 @@ CLAIM = """
 UPDATE {table} SET locked_by = %s, locked_at = %s, claim_number = COALESCE(claim_number, 0) + 1,
     started_at = COALESCE(started_at, %s), unique_key = NULL,
     uid = COALESCE(uid, lower(hex(randomblob(16))))
-WHERE id IN ({keys}) AND locked_by IS NULL AND failed_at IS NULL AND run_at <= %s{queues}
+WHERE id IN ({keys}) AND locked_by IS NULL AND failed_at IS NULL AND run_at <= %s{queues}{fresh}
 RETURNING {columns}
 """
 
@@ -51,8 +51,10 @@ class SQLiteStore(GroupStore):
             return []
         moment = self._moment(now)
         wanted = f" AND queue IN ({', '.join(['%s'] * len(queues))})" if queues else ""
+        # What is claimed ahead may have been run and have lost an attempt since it was read.
+        fresh = f" AND (attempts = 0 OR id IN ({in_sql(keys[:limit])}))" if keys[limit:] else ""
         statement = CLAIM.format(
-            table=self.table, keys=in_sql(keys), queues=wanted, columns=self._columns
+            table=self.table, keys=in_sql(keys), queues=wanted, fresh=fresh, columns=self._columns
         )
         with connections[self.using].cursor() as cursor:
             cursor.execute(statement, [owner, moment, moment, moment, *queues])
