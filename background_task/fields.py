@@ -24,10 +24,13 @@ class UidField(models.UUIDField):  # type: ignore[type-arg]
 
     def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
         """Return what is sent to the database."""
-        value = super().get_db_prep_value(value, connection, prepared)
-        if connection.vendor == "mysql" and isinstance(value, uuid.UUID):
-            return value.hex
-        return value
+        if not isinstance(value, uuid.UUID):
+            value = super().get_db_prep_value(value, connection, prepared)
+        if not isinstance(value, uuid.UUID):
+            return value
+        # Asked of each row that is added, so what Django would ask on the way is left out.
+        is_text = connection.vendor == "mysql" or not connection.features.has_native_uuid_field
+        return value.hex if is_text else value
 
     def get_db_converters(self, connection: Any) -> Any:
         """Read the text that MariaDB returns; others convert by themselves."""

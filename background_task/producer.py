@@ -193,8 +193,8 @@ class _Mould:
         values["_state"] = state = ModelState()
         if self._cache:
             state.fields_cache = self._cache.copy()
-        values["task_params"] = payload.encode(spec.args, spec.kwargs)
-        values["task_hash"] = payload.task_hash(task.task_name, task.task_params)
+        values["task_params"] = params = payload.encode(spec.args, spec.kwargs)
+        values["task_hash"] = payload.task_hash(spec.task_name, params)
         return task
 
 
