@@ -309,6 +309,13 @@ MESSAGES = {
         "warning",
         "%(claim)s has been running for %(seconds).0f s, longer than BACKGROUND_TASK_MAX_RUN_TIME",
     ),
+    "blocked": (
+        "warning",
+        (
+            "%(claim)s has kept the event loop from all other tasks for %(seconds).1f s, at "
+            "%(where)s; call what waits by asyncio.to_thread, or make it a plain function"
+        ),
+    ),
     "mess": ("warning", "After %(claim)s: %(what)s"),
     "defect": (
         "critical",

@@ -13,6 +13,7 @@ An event has a name and keyword fields. The events of this library:
 ``reduced``        ``claim``, ``exception``: the outcome was stored in its simplest form
 ``mess``           ``claim``, ``what``: what a task left behind was put in order
 ``overrun``        ``claim``, ``seconds``: a run takes longer than MAX_RUN_TIME
+``blocked``        ``claim``, ``seconds``, ``where``: a coroutine keeps the event loop from others
 ``unknown``        ``names``: due rows name functions that this worker does not have
 ``outage``         ``exception``, ``hint``: the database cannot be used; sent once
 ``reconnect``      ``seconds``: it can be used again

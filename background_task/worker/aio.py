@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import threading
 import time
@@ -22,6 +23,8 @@ from .executors import ThreadExecutor
 from .heartbeat import Watchdog
 from .lanes import Annex, Lanes
 from .run_async import CoroutineRun, Workplace, make_task
+
+logger = logging.getLogger(__name__)
 
 #: A coroutine that keeps the loop from everybody else for longer than this is spoken of.
 BLOCKED_SECONDS = 1.0
@@ -180,8 +183,8 @@ class CoroutineExecutor:
             try:
                 loop.run_forever()
                 is_over = True
-            except BaseException as error:  # noqa: BLE001 - SystemExit of a coroutine's own task
-                telemetry.event("defect", claim=None, exception=error)
+            except BaseException:  # SystemExit of an asyncio task that a task made itself
+                logger.exception("An asyncio task tried to end the worker")
         for task in asyncio.all_tasks(loop):
             task.cancel()
         loop.run_until_complete(loop.shutdown_asyncgens())

@@ -57,3 +57,31 @@ def ignore_everything(key, path):
             return
         except BaseException:  # noqa: BLE001 - it is about those who write this
             continue
+
+
+@background
+async def hold_and_clean_up(key):
+    """Wait to be interrupted, and use the database once more then."""
+    await Ledger.objects.acreate(key=f"{key}:started")
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await Ledger.objects.acreate(key=f"{key}:cleaned up")
+
+
+@background
+async def ignore_cancellation(key, path):
+    """Swallow each interruption until a file comes."""
+    await Ledger.objects.acreate(key=f"{key}:started")
+    while not Path(path).exists():
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            continue
+
+
+@background
+async def block_loop(key, path):
+    """Wait in the thread of the event loop itself, as nobody should."""
+    await Ledger.objects.acreate(key=f"{key}:started")
+    wait_until(Path(path).exists, deadline=300)

@@ -193,7 +193,7 @@ class Command(BaseCommand):
         logger.info(
             "%s; %s; %d task functions in %s",
             f"queue {', '.join(map(repr, options.queues))}" if options.queues else "all queues",
-            f"{loop.executor.slots} threads" if options.threads else "one task after another",
+            _capacity_of(loop),
             len(loop.registry),
             ", ".join(modules) or "no tasks.py of any installed app",
         )
@@ -202,10 +202,18 @@ class Command(BaseCommand):
                 "No task function was found: decorate one with @background in the tasks.py of an "
                 "app that is in INSTALLED_APPS"
             )
-        if options.threads and loop.is_private:
+        if (options.threads or options.concurrency) and loop.is_private:
             logger.warning("Inside a transaction other threads see no tasks: running without them")
         for queue in options.queues:
             _warn_if_never_used(queue, self._tasks)
+
+
+def _capacity_of(loop: Loop) -> str:
+    if loop.is_inline:
+        return "one task after another"
+    threads, coroutines = loop.options.threads or 1, loop.options.concurrency
+    beside = f"{coroutines} coroutines and " if coroutines else ""
+    return f"{beside}{threads} thread{'s' if threads > 1 else ''}"
 
 
 def _kind_of(database: BaseDatabaseWrapper) -> str:
