@@ -56,10 +56,10 @@ class Hand:
         if stalled:
             self.give_back(stalled)
 
-    def give_back(self, parts: Sequence[Part] | None = None) -> None:
-        """Let others have what has not begun; of all parts, or of some."""
+    def give_back(self, parts: Sequence[Part]) -> None:
+        """Let others have what has not begun of these parts."""
         with self._lock:
-            claims = [claim for part in parts or self._parts for claim in part.take_back()]
+            claims = [claim for part in parts for claim in part.take_back()]
             if not claims:
                 return
             try:
@@ -70,19 +70,29 @@ class Hand:
                 return
         telemetry.event("handed_back", claims=claims)
 
-    def adopt(self) -> list[Claim]:
-        """Return claims that were committed although the confirmation never arrived.
+    def leave(self) -> None:
+        """Release all that has not begun, before what runs is waited for.
 
-        What runs is asked first. The other way round, a task that ended between the two questions
-        would still be among the held and no longer among the running, and be run again.
+        If that fails, it is released at the end, with what has not ended by then.
         """
+        with self._lock:
+            for part in self._parts:
+                part.take_back()
+            try:
+                claims = self._unknown()
+                self._store.release(claims)
+            except Exception:  # noqa: BLE001 - see above
+                return
+        for claim in claims:
+            telemetry.event("release", claim=claim, reason="the worker stops")
+
+    def adopt(self) -> list[Claim]:
+        """Return claims that were committed although the confirmation never arrived."""
         if not self.is_unsure:
             return []
         with self._lock:
             self.is_unsure = False
-            running = [claim for part in self._parts for claim in part.executor.claims()]
-            known = [*running, *self._gatherer.claims()]
-            lost = claims_lost_on_the_way(self._store.held_by(self._identity.name), known)
+            lost = self._unknown()
         if lost:
             telemetry.event("adopt", claims=lost)
         return lost
@@ -103,6 +113,16 @@ class Hand:
                 self._polling.wake()
                 return False
         return claim.owner == self._identity.name
+
+    def _unknown(self) -> list[Claim]:
+        """Return what the database says is held and neither runs, nor waits, nor has ended.
+
+        What runs is asked first. The other way round, a task that ended between the two questions
+        would still be among the held and no longer among the running, and be run again.
+        """
+        running = [claim for part in self._parts for claim in part.executor.claims()]
+        known = [*running, *self._gatherer.claims()]
+        return claims_lost_on_the_way(self._store.held_by(self._identity.name), known)
 
 
 class Keeper(threading.Thread):

@@ -200,7 +200,7 @@ class Loop:
         """Drain, release what is left without spending an attempt, and say goodbye."""
         if not self._is_registered:
             return
-        self.hand.give_back()
+        self.hand.leave()
         while self.executor.load() and self.control.remaining() > 0:
             self.gatherer.flush()  # what has ended need not wait for what has not
             self.control.polling.wait(min(self.control.remaining(), 1.0))
@@ -283,8 +283,8 @@ class Loop:
             self.watch.end(claim)
             self.retirement.count()
         # While it makes a pause between tasks, the loop records nothing.
-        is_due = self.is_inline and self.gatherer.is_due(time.monotonic())
-        if is_due or self.control.pause_range[1]:
+        is_alone = self.gatherer.most == 1 or self.control.pause_range[1]
+        if is_alone or (self.is_inline and self.gatherer.is_due(time.monotonic())):
             self.gatherer.flush()
 
     def _begin_coroutine(self, claim: Claim) -> float | None:

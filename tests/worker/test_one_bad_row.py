@@ -71,6 +71,7 @@ def test_worker_that_a_rival_keeps_from_a_due_row_waits_longer_each_time(calls, 
     calls.proxy("held up")
     worker = Worker(sleep=0.1, store=store)
     real, store.claim = store.claim, lambda *args, **kwargs: []
+    worker.loop.wakeup.longest_pause = lambda idle_seconds, sleep: sleep  # no jitter
     pauses = []
 
     def until(name, fields):
