@@ -64,6 +64,12 @@ async def overrun_later():
     await asyncio.sleep(600)
 
 
+@background
+async def block_the_loop():
+    """Never give the event loop a chance."""
+    sleep()
+
+
 def compute():
     while True:
         pass

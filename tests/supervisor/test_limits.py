@@ -80,6 +80,17 @@ def test_limit_of_threads_ends_what_runs_python_and_at_last_the_worker():
 
 
 @pytest.mark.slow
+def test_limit_of_coroutines_cancels_what_awaits_and_at_last_ends_the_worker():
+    """One that blocks the event loop holds up the others, which are handed back or finish."""
+    awaiting, blocking = here.overrun_later(priority=1), here.block_the_loop()
+    with worker_process("--sleep", "0.1", "--async", "2", settings=SETTINGS) as worker:
+        assert worker.wait() in (0, 1)
+    assert_timed_out(blocking)
+    assert_timed_out(awaiting)
+    assert not Worker.objects.filter(stopped_at=None).exists()
+
+
+@pytest.mark.slow
 def test_limit_of_what_ignores_interruption_ends_a_worker_without_threads():
     stuck = here.overrun("stubborn")
     with worker_process("--sleep", "0.1", settings=SETTINGS) as worker:

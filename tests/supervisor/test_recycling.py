@@ -52,15 +52,15 @@ def test_max_age_ends_the_worker_when_the_running_task_is_done(tmp_path):
 
 def test_processes_replace_recycled_ones_at_once():
     """Again and again, without the pause for those that die."""
-    for number in range(20):
+    for number in range(12):
         here.tell_process(str(number))
     options = ("--sleep", "0.1", "--processes", "2", "--max-tasks", "3")
     with worker_process(*options, settings=SETTINGS) as parent:
-        wait_until(lambda: CompletedTask.objects.count() == 20, deadline=40)
+        wait_until(lambda: CompletedTask.objects.count() == 12, deadline=40)
         parent.terminate()
         assert parent.wait() == 0
     found = Counter(key.split()[1] for key in Ledger.objects.values_list("key", flat=True))
-    assert sum(found.values()) == 20
+    assert sum(found.values()) == 12
     assert max(found.values()) == 3
     assert "starting another" not in parent.output
     assert not Worker.objects.filter(stopped_at=None).exists()
