@@ -33,6 +33,11 @@ def keys():
     return sorted(Ledger.objects.values_list("key", flat=True))
 
 
+def connect():
+    """Asked on the lane: what the event loop's thread sees is another connection."""
+    connection.ensure_connection()
+
+
 def threads_of_lanes():
     return [
         thread for thread in threading.enumerate() if thread.name.startswith("background_task lane")
@@ -126,7 +131,7 @@ def test_writes_of_others_do_not_land_in_a_transaction_left_open_meanwhile(
 
     @registry.background(name="leave")
     async def task():
-        await sync_to_async(connection.ensure_connection)()
+        await sync_to_async(connect)()
         await meeting.join()
         await sync_to_async(leave)()
         await written.join()
@@ -134,7 +139,7 @@ def test_writes_of_others_do_not_land_in_a_transaction_left_open_meanwhile(
 
     @registry.background(name="other")
     async def other(number):
-        await sync_to_async(connection.ensure_connection)()
+        await sync_to_async(connect)()
         await meeting.join()
         while not any(lane.holder for lane in all_lanes[0]._all):
             await asyncio.sleep(0)
