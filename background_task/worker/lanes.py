@@ -250,6 +250,7 @@ class Lane(threading.Thread):
         if self._outages != self._lanes.outages:
             self._outages = self._lanes.outages
             close_connections()
+        put_in_order(Mess())  # a neighbour may have closed the driver's connection
         refresh_connections()
 
     def _check(self, guest: Guest | None) -> None:
