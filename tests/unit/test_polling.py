@@ -60,6 +60,38 @@ def test_wake_from_a_signal_handler_ends_the_wait(polling):
         signal.signal(signal.SIGUSR1, former)
 
 
+def test_descriptor_beside_ends_the_wait_and_is_no_wake(polling):
+    reader, writer = os.pipe()
+    try:
+        assert polling.wait(0.01, beside=reader) is False
+        os.write(writer, b".")
+        assert polling.wait(600, beside=reader) is False
+        polling.wake()
+        assert polling.wait(600, beside=reader) is True
+        assert polling.wait(600, beside=reader) is False
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_wait_beside_what_is_no_descriptor_raises_what_callers_expect(polling):
+    with pytest.raises((OSError, ValueError)):
+        polling.wait(1, beside=-1)
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), 1e12])
+def test_wait_without_end_is_ended_by_wake(polling, seconds):
+    polling.wake()
+    assert polling.wait(seconds) is True
+    reader, writer = os.pipe()
+    try:
+        polling.wake()
+        assert polling.wait(seconds, beside=reader) is True
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
 def test_wake_after_close_is_too_late_but_harmless(polling):
     polling.close()
     polling.wake()
