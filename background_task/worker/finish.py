@@ -169,7 +169,9 @@ def land(
     while True:
         try:
             # A commit whose confirmation was lost is looked for before anything is written again.
-            finish = store.find_finish(claim, outcome) if is_unsure else None
+            # While the claim holds there was none, whatever else is in the archive.
+            is_recorded = is_unsure and not store.is_held(claim)
+            finish = store.find_finish(claim, outcome) if is_recorded else None
             if finish is None and is_hopeless:
                 finish = store.bury(claim, outcome)
             elif finish is None:

@@ -39,6 +39,16 @@ class Events:
     def of(self, name: str) -> list[dict[str, Any]]:
         return [fields for found, fields in list(self.all) if found == name]
 
+    def wait_for_any(self, *wanted: tuple[str, int], deadline: float = 20.0) -> None:
+        """Wait until one of the events has come so many times."""
+
+        def has_come() -> bool:
+            return any(len(self.of(name)) >= count for name, count in wanted)
+
+        with self._changed:
+            if not self._changed.wait_for(has_come, deadline):
+                raise AssertionError(f"none of {wanted} came; came: {self.names}")
+
     def wait_for(self, name: str, *, count: int = 1, deadline: float = 20.0) -> dict[str, Any]:
         """Wait until the event has come `count` times; its fields."""
         with self._changed:
@@ -124,6 +134,14 @@ class Worker:
             raise AssertionError(f"the worker did not stop within {deadline:g} s")
         if errors:
             raise errors[0]
+
+
+def with_experience(worker: Worker, *, count: int = 50) -> Worker:
+    """Let the worker believe that it has just run many quick tasks."""
+    for part in worker.loop.parts:
+        part._pace.claimed(count)
+        part._pace.add(0.0001)
+    return worker
 
 
 def work_off(**options: Any) -> Worker:

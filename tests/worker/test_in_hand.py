@@ -12,19 +12,11 @@ from background_task.models import CompletedTask, Task, Worker as WorkerRow
 from background_task.store import get_store
 from tests.waiting import wait_until
 from tests.worker.faults import Refused, ReplyLost
-from tests.worker.running import Worker
+from tests.worker.running import Worker, with_experience
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 QUICK = 6
-
-
-def with_experience(worker, *, count=50):
-    """Let the worker believe that it has just run many quick tasks."""
-    for part in worker.loop.parts:
-        part._pace.claimed(count)
-        part._pace.add(0.0001)
-    return worker
 
 
 class Tasks:
