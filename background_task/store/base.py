@@ -20,6 +20,7 @@ from ..identity import new_uid
 from ..models import CompletedTask, Task, TaskQuerySet, Worker
 from ..payload import ascii_only
 from ..settings import app_settings
+from ..wakeup import notify_after_commit
 from .clock import read_clock
 from .intake import Intake
 from .result import CLAIM_FIELDS, Candidate, Due, Finish, chosen
@@ -197,11 +198,14 @@ class Store(Intake):
         together: dict[tuple[str, int], list[Claim]] = {}
         for claim in claims:
             together.setdefault((claim.owner, claim.number), []).append(claim)
-        return sum(
+        released = sum(
             self._held(*group[start : start + MOST_KEYS]).update(locked_by=None, locked_at=None)
             for group in together.values()
             for start in range(0, len(group), MOST_KEYS)
         )
+        if released:
+            notify_after_commit(self.using)  # others may be idle
+        return released
 
     def task_of(self, claim: Claim) -> Task | None:
         """Return the row of a claim as it is now, None if it is gone."""

@@ -8,6 +8,7 @@ from datetime import timedelta
 from ..attempt import Claim, after_loss
 from ..settings import app_settings
 from ..store import Store
+from ..wakeup import notify_after_commit
 from .finish import land, tell
 from .heartbeat import BEATS_PER_LEASE, LONGEST_RETRY_SECONDS, Heartbeat
 
@@ -28,6 +29,8 @@ def recover(store: Store, *, declare: bool = True) -> int:
         if finish is not None:
             recovered += 1
             tell(store, claim, outcome, finish, lost=True)
+    if recovered:
+        notify_after_commit(store.using)  # this worker may be too busy to run them itself
     return recovered
 
 

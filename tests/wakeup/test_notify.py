@@ -3,6 +3,7 @@
 import os
 import threading
 import warnings
+from datetime import timedelta
 from functools import partial
 from uuid import uuid4
 
@@ -11,10 +12,12 @@ from django.db import DatabaseError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from background_task.models import Task
+from background_task.store import Fleet, get_store
 from background_task.tasks import TaskSchedule
 from background_task.wakeup import listen_notify, notify, notify_after_commit
 from background_task.wakeup.listen_notify import INTERVAL_SECONDS
 from background_task.wakeup.listener import Listener
+from background_task.worker.recovery import recover
 from tests.app.tasks import record
 from tests.waiting import wait_until
 from tests.wakeup.conftest import DEADLINE_SECONDS, FOR_EVER, settle
@@ -186,3 +189,25 @@ def test_notify_in_a_forked_child_works(wakeup, ear):
     assert os.waitpid(pid, 0)[1] == 0
     assert ear() == 1
     wakeup.wait(FOR_EVER)  # the worker's own connection is as it was
+
+
+def test_rows_that_a_worker_hands_back_wake_idle_ones(wakeup, ear):
+    store, task = get_store(), record("handed back")
+    claims = store.claim("busy", [task.task_name])
+    settle(wakeup)
+    ear()
+    listen_notify._tested_at.clear()
+    assert store.release(claims) == 1
+    assert ear() == 1
+
+
+def test_rows_that_are_recovered_wake_idle_workers(wakeup, ear):
+    store, task = get_store(), record("recovered")
+    Fleet("default").register("dead", queues="", capacity=1, lease=timedelta(seconds=60))
+    store.claim("dead", [task.task_name])
+    Fleet("default").retire("dead")
+    settle(wakeup)
+    ear()
+    listen_notify._tested_at.clear()
+    assert recover(store) == 1
+    assert ear() == 1
