@@ -10,11 +10,13 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from background_task.attempt import Failed, Retry, Succeeded
+from background_task.doctor import diagnose
 from background_task.models import CompletedTask, Task, Worker
 from background_task.producer import TaskSpec, enqueue
 from background_task.schedule import TaskSchedule
 from background_task.store import Fleet
 from background_task.store.archive import Archive
+from background_task.store.diagnosis import MOST_ROWS
 from background_task.worker.recovery import recover
 from tests.store.backlog import HOLDERS, backlog
 from tests.store.cost import measured
@@ -214,3 +216,13 @@ def test_failed_and_succeeded_of_the_last_hour_read_an_index_range(store):
     with measured() as cost:
         assert list(CompletedTask.objects.succeeded(within=hour / 60)[:5])
     assert_cheap(cost, rows=10)
+
+
+def test_the_doctor_looks_at_bounded_numbers_of_rows(store):
+    with measured() as cost:
+        report = diagnose(store.using)
+    assert report.facts["due_rows"] == MOST_ROWS
+    assert not report.facts["due_rows_are_all"]
+    # Not the plans: Django reads one row of each table, any one, to learn its columns.
+    assert cost.rows <= 3 * MOST_ROWS, cost.plans
+    assert [sql for sql, _ in cost.plans if "COUNT(" in sql.upper()] == []
