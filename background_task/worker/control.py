@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import asyncio
 import random
 import signal
 import threading
@@ -48,6 +49,7 @@ class Control:
         self._deadline: float | None = None
         self._was_ordered = False
         self._is_interruptible = False
+        self._cancel: Callable[[], object] | None = None
 
     @property
     def is_stopping(self) -> bool:
@@ -75,12 +77,17 @@ class Control:
 
         Raises:
             StopNow: In the main thread, while it runs a task: that is how the task is interrupted.
+                A coroutine that it waits for is cancelled instead, and may use the thread to clean
+                up; the next order, a second later, raises.
         """
         self.reason = self.reason or "stopped at once"
         self.is_at_once = True
         self.polling.wake()
         if self._is_interruptible and threading.current_thread() is threading.main_thread():
-            raise StopNow
+            cancel, self._cancel = self._cancel, None
+            if cancel is None:
+                raise StopNow
+            cancel()
 
     def remaining(self) -> float:
         """Return how many seconds running tasks still have; infinite while nobody stops."""
@@ -103,6 +110,17 @@ class Control:
             yield
         finally:
             self._is_interruptible = False
+
+    @contextmanager
+    def cancellable(self) -> Iterator[None]:
+        """Wrap what a coroutine function awaits on behalf of the main thread."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None  # the code within is awaited
+        self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
+        try:
+            yield
+        finally:
+            self._cancel = None
 
     def enforce_deadline(self) -> None:
         """Called by the watchdog several times a second: see that the worker leaves in time.

@@ -6,6 +6,7 @@ import contextvars
 import inspect
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
@@ -74,7 +75,7 @@ def _attempt(claim: Claim, registry: Registry, *, store: Store, control: Control
         args, kwargs = payload.decode(claim.task_params)
         run = control.limits.run(claim) if control else None
         with control.interruptible() if control else nullcontext():
-            call(function, args, kwargs, run=run)
+            call(function, args, kwargs, run=run, control=control)
             returned = True
             end_if_forked(pid)
     except BaseException as exception:  # noqa: BLE001 - user code may raise anything
@@ -146,7 +147,14 @@ def resolve(claim: Claim, registry: Registry) -> Callable[..., Any] | None:
     return registered.task_function
 
 
-def call(function: Callable[..., Any], args: Any, kwargs: Any, *, run: Run | None = None) -> Any:
+def call(
+    function: Callable[..., Any],
+    args: Any,
+    kwargs: Any,
+    *,
+    run: Run | None = None,
+    control: Control | None = None,
+) -> Any:
     """Call a task function in a context of its own; await what it returns, if that is needed.
 
     Args:
@@ -154,6 +162,7 @@ def call(function: Callable[..., Any], args: Any, kwargs: Any, *, run: Run | Non
         args: Its positional arguments.
         kwargs: Its keyword arguments.
         run: Watches over the time limit; None if there is none.
+        control: The worker's orders; None outside a worker.
     """
     context = contextvars.copy_context()
     if run is None:
@@ -165,7 +174,8 @@ def call(function: Callable[..., Any], args: Any, kwargs: Any, *, run: Run | Non
     refuse_generators(function, result)
     if not inspect.isawaitable(result):
         return result
-    return context.run(async_to_sync(_awaited), result, run)
+    is_main = threading.current_thread() is threading.main_thread()
+    return context.run(async_to_sync(_awaited), result, run, control if is_main else None)
 
 
 def refuse_generators(function: Callable[..., Any], result: Any) -> None:
@@ -177,8 +187,11 @@ def refuse_generators(function: Callable[..., Any], result: Any) -> None:
         )
 
 
-async def _awaited(awaitable: Any, run: Run | None) -> Any:
-    with nullcontext() if run is None else run.cancellable():
+async def _awaited(awaitable: Any, run: Run | None, control: Control | None) -> Any:
+    with (
+        nullcontext() if run is None else run.cancellable(),
+        nullcontext() if control is None else control.cancellable(),
+    ):
         return await awaitable
 
 

@@ -76,6 +76,29 @@ def test_second_signal_interrupts_a_coroutine(tmp_path):
     assert_released(held)
 
 
+def test_coroutine_that_is_interrupted_may_clean_up():
+    held = waiting.hold_and_clean_up("held")
+    with worker_process("--sleep", "0.1", settings=SETTINGS) as worker:
+        has_begun("held")
+        worker.terminate()
+        worker.wait_for_line("Stopping")
+        worker.terminate()
+        assert worker.wait(15) == 0
+    assert_released(held)
+    assert Ledger.objects.filter(key="held:cleaned up").exists()
+
+
+def test_coroutine_that_ignores_its_cancellation_is_released(tmp_path):
+    held = waiting.ignore_cancellation("held", str(tmp_path / "never"))
+    with worker_process("--sleep", "0.1", settings=SETTINGS) as worker:
+        has_begun("held")
+        worker.terminate()
+        worker.wait_for_line("Stopping")
+        worker.terminate()
+        assert worker.wait(15) == 0
+    assert_released(held)
+
+
 def test_signal_to_an_idle_worker_ends_it_at_once():
     with worker_process("--sleep", "300") as worker:
         worker.wait_for_line("worker .* on")
