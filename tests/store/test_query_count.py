@@ -1,9 +1,11 @@
 """How many statements each verb sends, however many rows there are."""
 
+import math
 from datetime import timedelta
 
 import pytest
 from django.contrib.contenttypes.models import ContentType
+from django.db import connection
 
 from background_task.attempt import Failed, Released, Retry, Succeeded
 from background_task.models import CompletedTask, Task, Worker
@@ -192,7 +194,10 @@ def test_finish_many_of_repeating_rows_takes_few_statements(store, settings, row
     claims = claimed(store, rows, repeat=60)
     number, finishes = count(lambda: store.finish_many(succeeded(claims)))
     assert None not in finishes
-    assert number == {"postgresql": 7, "sqlite": 8, "mariadb": 6}[settings.DATABASE]
+    fields = Task._meta.concrete_fields[1:]
+    # Older versions of Django do not give SQLite more than 999 values at once.
+    inserts = math.ceil(rows / connection.ops.bulk_batch_size(fields, claims))
+    assert number == {"postgresql": 7, "sqlite": 7 + inserts, "mariadb": 6}[settings.DATABASE]
 
 
 def test_finish_many_of_stale_claims_stops_at_the_locks(store, settings):
