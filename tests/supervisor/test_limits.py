@@ -20,7 +20,7 @@ pytestmark = [
 
 SETTINGS = {
     "INSTALLED_APPS": [*INSTALLED_APPS, "tests.supervisor"],
-    "BACKGROUND_TASK_TIMEOUT_SECONDS": 0.5,
+    "BACKGROUND_TASK_TIMEOUT_SECONDS": 1,
     "BACKGROUND_TASK_LEASE_SECONDS": 3600,  # nobody waits for a lease
 }
 
@@ -35,7 +35,7 @@ def assert_timed_out(task):
     assert row.attempts == 1
     assert row.locked_by is None
     assert re.search(r"TaskTimeout: .* was ended after \d+\.\d s", row.last_error)
-    assert "BACKGROUND_TASK_TIMEOUT_SECONDS is 0.5" in row.last_error
+    assert "BACKGROUND_TASK_TIMEOUT_SECONDS is 1" in row.last_error
     assert (row.run_at - row.enqueued_at).total_seconds() > 5
 
 
@@ -71,10 +71,9 @@ def test_limit_of_threads_ends_what_runs_python_and_at_last_the_worker():
         has_timed_out(computing)
         has_timed_out(later)
         has_timed_out(swallowing)
-        assert Task.objects.get(pk=stuck.pk).attempts == 0
         assert worker.wait(20) == 0
     assert_timed_out(stuck)
-    assert Ledger.objects.filter(key="swallowed").count() == 3
+    assert keys() == {"swallowed three"}
     assert "Stopped (recycled: tests.supervisor.tasks.overrun does not end at its" in worker.output
     assert not Worker.objects.filter(stopped_at=None).exists()
 
@@ -101,7 +100,7 @@ def test_limit_of_what_ignores_interruption_ends_a_worker_without_threads():
 
 def test_limit_of_processes_ends_whatever_they_do():
     """One swallows each interruption, one does not even let the interpreter go on."""
-    stubborn, holding = here.overrun("stubborn"), here.overrun("holding")
+    stubborn, holding = (here.overrun(how, says_so=True) for how in ("stubborn", "holding"))
     options = ("--sleep", "0.1", "--processes", "2")
     with worker_process(*options, settings=SETTINGS) as parent:
         wait_until(lambda: {"stubborn started", "holding started"} <= keys(), deadline=20)

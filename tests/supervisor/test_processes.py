@@ -191,7 +191,7 @@ def test_processes_that_end_at_once_are_started_after_growing_pauses():
 
 @pytest.mark.slow
 def test_process_that_does_not_stop_is_killed_and_the_status_is_1():
-    here.overrun("holding")
+    here.overrun("holding", says_so=True)
     settings = {"BACKGROUND_TASK_SHUTDOWN_SECONDS": 0.5}
     with supervised(processes=1, settings=settings) as parent:
         wait_until(Ledger.objects.filter(key="holding started").exists, deadline=20)
