@@ -1,5 +1,7 @@
 """Fixtures of the crash tests."""
 
+import os
+import random
 import signal
 from collections import Counter
 from pathlib import Path
@@ -25,10 +27,12 @@ class Crashes:
             "BACKGROUND_TASK_LEASE_SECONDS": LEASE_SECONDS,
         }
 
-    def worker(self, *arguments, at=None, settings=None):
+    def worker(self, *arguments, at=None, after=1, announced=False, settings=None):
         env = {"CRASH_LEDGER": str(self.ledger)}
         if at is not None:
-            env["CRASH_AT"] = at
+            env.update(CRASH_AT=at, CRASH_AFTER=str(after))
+        if announced:
+            env["CRASH_ANNOUNCED"] = "1"
         return worker_process(
             "--sleep", "0.1", *arguments, settings={**self.settings, **(settings or {})}, env=env
         )
@@ -50,6 +54,9 @@ class Crashes:
         worker.kill()
         assert worker.wait() == -signal.SIGKILL
 
+    def wait_for(self, predicate, deadline: float = 60.0) -> None:
+        wait_until(predicate, deadline=deadline)
+
     def wait_for_no_rows(self, deadline: float = 60.0) -> None:
         wait_until(lambda: not Task.objects.exists(), deadline=deadline, message="no row is left")
 
@@ -60,3 +67,11 @@ class Crashes:
 @pytest.fixture
 def crashes(tmp_path):
     return Crashes(tmp_path)
+
+
+@pytest.fixture
+def chance():
+    """Random numbers that can be repeated."""
+    seed = os.environ.get("BACKGROUND_TASK_TEST_SEED") or str(random.randrange(10**9))
+    print(f"BACKGROUND_TASK_TEST_SEED={seed}")  # noqa: T201 - pytest shows it when the test fails
+    return random.Random(seed)

@@ -1,6 +1,7 @@
 """Tasks for workers that are killed. What really ran is written down outside the database."""
 
 import os
+import signal
 from pathlib import Path
 
 from background_task import background
@@ -22,6 +23,28 @@ def work(key):
     """Run once, as far as the ledger outside and the one inside the database know."""
     note(key)
     Ledger.objects.create(key=str(key))
+
+
+@background
+def note_only(key):
+    """Take next to no time, so that workers claim many ahead."""
+    note(key)
+
+
+@background
+def signal_worker(key, names, path):
+    """Send its own worker signals, the first time, and end."""
+    note(key)
+    if not Path(path).exists():
+        Path(path).touch()
+        for name in names:
+            os.kill(os.getpid(), getattr(signal, name))
+
+
+@background
+def kill_worker(key):
+    note(key)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @background

@@ -5,7 +5,6 @@ number of tasks.
 """
 
 import os
-import random
 from contextlib import ExitStack
 
 import pytest
@@ -27,13 +26,6 @@ KILLS = 8
 SLOTS = 2
 #: Long enough that a living worker on a busy machine is never late with its heartbeat.
 SETTINGS = {"BACKGROUND_TASK_LEASE_SECONDS": 6}
-
-
-@pytest.fixture
-def chance():
-    seed = os.environ.get("BACKGROUND_TASK_TEST_SEED") or str(random.randrange(10**9))
-    print(f"BACKGROUND_TASK_TEST_SEED={seed}")  # noqa: T201 - pytest shows it when the test fails
-    return random.Random(seed)
 
 
 def test_kills_at_random_lose_nothing_and_repeat_only_what_the_killed_held(crashes, chance):

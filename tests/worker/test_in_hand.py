@@ -156,11 +156,17 @@ def test_outcomes_are_recorded_while_a_stopping_worker_waits_for_a_slow_task(reg
     assert CompletedTask.objects.count() == 2
 
 
-@pytest.mark.parametrize("is_ahead", [True, False], ids=["gathered", "flush each"])
-def test_flush_each_records_an_outcome_before_the_next_task_begins(
-    registry, settings, threads, is_ahead
-):
-    settings.BACKGROUND_TASK_FLUSH_EACH = not is_ahead
+def test_flush_each_records_an_outcome_before_the_next_task_begins(registry, settings, threads):
+    settings.BACKGROUND_TASK_FLUSH_EACH = True
+    assert run_and_look_back(registry, threads=threads) == []
+
+
+def test_outcomes_are_gathered_while_there_is_more_in_hand(registry):
+    assert run_and_look_back(registry, threads=None) != []
+
+
+def run_and_look_back(registry, *, threads):
+    """Run tasks that look for the one before them in their thread; those not recorded by then."""
     last, unrecorded = threading.local(), []
 
     @registry.background(name="look back")
@@ -172,10 +178,9 @@ def test_flush_each_records_an_outcome_before_the_next_task_begins(
 
     for number in range(10):
         look_back(number, priority=number)
-    work = with_experience(Worker(threads=threads))
-    work.run()
+    with_experience(Worker(threads=threads)).run()
     assert CompletedTask.objects.count() == 10
-    assert bool(unrecorded) == is_ahead
+    return unrecorded
 
 
 def test_stop_releases_what_is_in_hand_without_spending_an_attempt(tasks, threads):
