@@ -91,6 +91,7 @@ class CoroutineExecutor:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_fill_due = False
         self._pinged_at: float | None = None
+        self._suspect: CoroutineRun | None = None
         self._blocked_told: set[str] = set()
 
     def load(self) -> int:
@@ -245,14 +246,16 @@ class CoroutineExecutor:
             self._pinged_at = now
             loop.call_soon_threadsafe(self._pong)
         elif now - pinged_at > BLOCKED_SECONDS:
-            run = self._run_at_work(loop)
-            if run is not None and run.claim.task_name not in self._blocked_told:
-                self._blocked_told.add(run.claim.task_name)
-                where = self._where(run)
-                telemetry.event("blocked", claim=run.claim, seconds=now - pinged_at, where=where)
+            suspect, self._suspect = self._suspect, self._run_at_work(loop)
+            if suspect is None or suspect is not self._suspect:  # it may be many, a little each
+                return
+            if suspect.claim.task_name not in self._blocked_told:
+                self._blocked_told.add(suspect.claim.task_name)
+                seconds, where = now - pinged_at, self._where(suspect)
+                telemetry.event("blocked", claim=suspect.claim, seconds=seconds, where=where)
 
     def _pong(self) -> None:
-        self._pinged_at = None
+        self._pinged_at = self._suspect = None
 
     def _run_at_work(self, loop: asyncio.AbstractEventLoop) -> CoroutineRun | None:
         task = asyncio.current_task(loop)

@@ -24,7 +24,7 @@ from ..registry import Registry
 from ..signals import task_started
 from ..store import Store
 from .control import Control
-from .hygiene import Mess, announce, put_in_order
+from .hygiene import Mess, announce, close_connections, put_in_order
 from .lanes import Guest, Lanes
 from .run import TOO_LATE, end_if_forked, outcome_after, refuse_generators, resolve
 
@@ -120,6 +120,11 @@ class CoroutineRun:
         except BaseException as exception:  # noqa: BLE001 - user code may raise anything
             end_if_forked(pid, exception)
             self._exception = exception
+        finally:
+            if "DJANGO_ALLOW_ASYNC_UNSAFE" in os.environ:
+                # Then the loop's thread may have connections, too, for each task its own.
+                put_in_order(self._mess)
+                close_connections()
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         if task.cancelled():  # before its first step

@@ -8,6 +8,7 @@ from asgiref.sync import sync_to_async
 from django.db import connection, connections, transaction
 
 from background_task.models import CompletedTask, Task
+from background_task.worker.hygiene import Mess, put_in_order
 from background_task.worker.lanes import Annex, Guest, Lanes
 from tests.app.models import Ledger
 from tests.hostile.tasks import (
@@ -192,6 +193,28 @@ def test_connections_are_closed_at_the_end(registry):
     assert threads_of_lanes() == []
 
 
+def test_queries_in_the_loop_itself_leave_nothing_where_they_are_allowed(registry, monkeypatch):
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    seen = []
+
+    @registry.background(name="write")
+    async def task():
+        Ledger.objects.create(key="kept")
+        leave_transaction_open()
+        seen.append(connections["default"])
+
+    @registry.background(name="next")
+    async def after():
+        Ledger.objects.create(key="next")
+
+    task(priority=1)
+    after()
+    worker = work_off(2, concurrency=1)
+    assert keys() == ["kept", "next"]
+    assert seen[0].connection is None
+    assert len(worker.events.of("mess")) == 1
+
+
 def test_to_thread_leaves_no_connection(registry):
     seen = []
 
@@ -300,6 +323,30 @@ def test_call_left_running_keeps_its_lane_and_no_other_guest_waits_for_it(lanes)
     left.result(DEADLINE)
     wait_until(lambda: used[2].holder is None)
     assert Ledger.objects.count() == 0
+
+
+def test_idle_lane_gives_its_connection_back(lanes, monkeypatch):
+    monkeypatch.setattr("background_task.worker.lanes.IDLE_SECONDS", 0.01)
+
+    def look():
+        connection.ensure_connection()
+        return connections["default"]
+
+    wrapper = Guest(lanes).submit(look).result(DEADLINE)
+    wait_until(lambda: wrapper.connection is None)
+
+
+def test_lanes_that_were_needed_for_transactions_end_when_they_are_idle(lanes, monkeypatch):
+    monkeypatch.setattr("background_task.worker.lanes.IDLE_SECONDS", 0.01)
+    guests = [Guest(lanes) for _ in range(3)]
+    for guest in guests:
+        guest.submit(transaction.set_autocommit, False).result(DEADLINE)
+    assert lane_of(Guest(lanes)) not in [guest.lane for guest in guests]
+    assert len(lanes._all) == 4
+    for guest in guests:
+        assert guest.leave() is True
+        lanes.submit(lambda: put_in_order(Mess()), guest=guest).result(DEADLINE)
+    wait_until(lambda: len(threads_of_lanes()) == 2)
 
 
 def test_stop_iteration_of_a_call_can_be_awaited(lanes):

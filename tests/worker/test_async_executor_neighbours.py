@@ -1,6 +1,7 @@
 """Coroutines beside each other on one event loop: what one does harms no other."""
 
 import asyncio
+import threading
 
 import pytest
 from django.utils import timezone, translation
@@ -117,3 +118,51 @@ def test_task_that_blocks_the_loop_is_named_once(registry):
     assert told[0]["seconds"] >= 1
     assert __file__ in told[0]["where"]
     assert told[0]["where"].endswith(("in block", "in <lambda>"))
+
+
+def test_defect_of_ours_costs_neither_the_slot_nor_the_worker(registry, monkeypatch):
+    def fail(mess):
+        monkeypatch.undo()
+        raise RuntimeError("a defect of ours")
+
+    monkeypatch.setattr("background_task.worker.run_async.put_in_order", fail)
+
+    @registry.background(name="fail")
+    async def failing():
+        raise ValueError
+
+    @registry.background(name="next")
+    async def after():
+        pass
+
+    failing(priority=1)
+    after()
+    worker = work_off(1, concurrency=1)
+    assert "a defect of ours" in str(worker.events.of("defect")[0]["exception"])
+    assert worker.summary.succeeded == 1
+    assert Task.objects.get().locked_by is None  # handed back when the worker ended
+
+
+def test_claim_that_may_be_somebody_elses_by_now_is_asked_for_before_it_begins(registry):
+    """The rivals: a worker that stood still for longer than its lease, and who took over."""
+    runs = []
+
+    @registry.background(name="note")
+    async def note():
+        runs.append(1)
+
+    note()
+    worker = Worker(concurrency=1, sleep=LONG)
+    real, asked = worker.loop.identity.is_overdue, []
+
+    def is_overdue():
+        if threading.current_thread().name == "background_task event loop" and not asked:
+            asked.append(True)
+            return True
+        return real()
+
+    worker.loop.identity.is_overdue = is_overdue
+    worker.run(until=lambda name, _: name == "success")
+    assert asked
+    assert runs == [1]
+    assert len(worker.events.of("adopt")) == 1
