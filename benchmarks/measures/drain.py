@@ -17,10 +17,14 @@ COUNT_SECONDS = 0.04
 #: A small backlog is gone soon.
 SMALL_BACKLOG = 5000
 SHORT_COUNT_SECONDS = 0.005
-REPEATS = 5
+REPEATS = 3
 #: Counting may take this share of the time.
 COUNT_SHARE = 0.1
 LEAST_BACKLOG = 200
+
+
+class TooFewError(FailedError):
+    """All was done between two counts."""
 
 
 def drain(
@@ -35,14 +39,19 @@ def drain(
 def drain_backlog(
     bench: Bench, peer: Peer, kind: str, *, pending: int, finished: int, seconds: float
 ) -> dict[str, Any]:
-    """Watch one worker with a backlog of this size; a small one several times."""
-    times = REPEATS if pending < SMALL_BACKLOG and peer.pace > pending else 1
+    """Watch one worker with a backlog of this size; several times what is soon gone."""
+    times = REPEATS if pending < peer.pace else 1
     done = took = 0.0
     for _ in range(times):
         with bench.project(peer, kind, "best", pending=pending, finished=finished) as project:
-            found = run_down(bench.host(kind), project, 1, seconds)
+            try:
+                found = run_down(bench.host(kind), project, 1, seconds)
+            except TooFewError:
+                continue
         done += found["done"]
         took += found["done"] / found["rate"]
+    if not done:
+        raise TooFewError(f"{pending} tasks are done too soon to be watched")
     return {"rate": done / took, "done": int(done)}
 
 
@@ -55,7 +64,7 @@ def run_down(host: Host, project: Project, workers: int, seconds: float) -> dict
             watch = Watch(lambda: project.peer.unfinished(connection), running, pause)
             watch.wait_for_progress(before)
             if not watch.left:
-                raise FailedError(f"{before} tasks were too few to be watched")
+                raise TooFewError(f"{before} tasks are done too soon to be watched")
             costs = Costs(host, running)
             began, count = watch.at, watch.left
             while watch.left and watch.at - began < seconds:

@@ -9,7 +9,7 @@ from ..peers import NAMES, Peer, load
 from ..plan import BESIDE, FLOOR
 from ..results import Cell, Results, percentile
 from .goals import DATABASES, waits
-from .svg import FLOOR as FLOOR_COLOR, OTHERS, OURS, Bar, Line, bars, lines, spans
+from .svg import COLORS, FLOOR as FLOOR_COLOR, OTHERS, OURS, Bar, Line, bars, lines, spans
 from .tables import home
 
 #: A bar for the largest batch would make all others invisible.
@@ -42,12 +42,16 @@ def drain_bars(results: Results, database: str) -> list[Bar]:
         kind = home(peer, database)
         spreads = [
             (spread, config)
-            for config in ("default", "best", *peer.variants)
+            for config in ("default", "best")
             if (spread := results.spread(Cell("drain", peer.name, kind, config)))
         ]
         if spreads:
             spread, _ = max(spreads, key=lambda found: found[0].median)
             rows.append(Bar(peer.title, spread.median, spread.low, spread.high, color(peer)))
+        for variant in peer.variants:
+            if spread := results.spread(Cell("drain", peer.name, kind, variant)):
+                label = f"{peer.title}, {variant}"
+                rows.append(Bar(label, spread.median, spread.low, spread.high, color(peer)))
     for variant in SHOWN_FLOORS:
         if rows and (spread := results.spread(Cell("drain", FLOOR, database, variant))):
             label = f"bare SQL, {variant}"
@@ -67,7 +71,7 @@ def latency_bars(results: Results, database: str) -> list[Bar]:
 
 def backlog_lines(results: Results, database: str) -> list[Line]:
     rows = []
-    for peer in map(load, NAMES):
+    for number, peer in enumerate(map(load, NAMES)):
         points = sorted(
             (float(cell.detail), median)
             for cell in results.cells("backlog")
@@ -75,6 +79,7 @@ def backlog_lines(results: Results, database: str) -> list[Line]:
             and BESIDE not in cell.detail
             and (median := results.median(cell))
         )
-        if len(points) > 1:
-            rows.append(Line(peer.title, points))
+        if points:
+            drawn = OURS if peer.is_ours else COLORS[number % len(COLORS)]
+            rows.append(Line(peer.title, points, drawn))
     return rows

@@ -15,7 +15,8 @@ ROW = 24
 OURS = "#0b7285"
 OTHERS = "#adb5bd"
 FLOOR = "#e9a23b"
-COLORS = (OURS, "#d9480f", "#5f3dc4", "#2b8a3e", "#c2255c", "#1864ab", "#868e96", "#e67700")
+#: For lines, of which each needs its own.
+COLORS = ("#d9480f", "#5f3dc4", "#2b8a3e", "#c2255c", "#1864ab", "#868e96", "#e67700", "#66a80f")
 FONT = 'font-family="sans-serif" font-size="12"'
 
 
@@ -36,6 +37,7 @@ class Line:
 
     label: str
     points: Sequence[tuple[float, float]]
+    color: str
 
 
 def document(title: str, height: float, parts: Sequence[str]) -> str:
@@ -112,7 +114,7 @@ def lines(title: str, rows: Sequence[Line], unit: str) -> str:
     points = [point for row in rows for point in row.points]
     across = Axis.over([x for x, _ in points])
     up = Axis.over([y for _, y in points])
-    left, right, bottom = 70, WIDTH - 170, TOP + 300
+    left, right, bottom = 70, WIDTH - 200, TOP + 300
     parts = []
     for tick in across.ticks():
         x = across.place(tick, left, right)
@@ -126,24 +128,21 @@ def lines(title: str, rows: Sequence[Line], unit: str) -> str:
             rule(left, y, right, y, "#e9ecef"),
             text(left - 6, y + 4, figure(tick), anchor="end"),
         ]
-    taken: list[float] = []
-    for number, row in enumerate(rows):
-        color = COLORS[number % len(COLORS)]
+    lowest_name = TOP - 20.0
+    for row in sorted(rows, key=lambda row: -row.points[-1][1]):
         placed = [(across.place(x, left, right), up.place(y, bottom, TOP)) for x, y in row.points]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"/>')
-        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{color}"/>' for x, y in placed]
+        parts.append(
+            f'<polyline points="{path}" fill="none" stroke="{row.color}" stroke-width="2"/>'
+        )
+        parts += [
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{row.color}"/>' for x, y in placed
+        ]
         x, y = placed[-1]
-        taken.append(free_height(y, taken))
-        parts.append(rule(x + 4, y, right + 12, taken[-1], color, 0.5))
-        parts.append(text(right + 16, taken[-1] + 4, row.label))
+        lowest_name = max(y, lowest_name + 15)
+        parts.append(rule(x + 4, y, right + 12, lowest_name, row.color, 0.5))
+        parts.append(text(right + 16, lowest_name + 4, row.label))
     return document(title, bottom + 30, parts)
-
-
-def free_height(wanted: float, taken: Sequence[float]) -> float:
-    """Return the nearest height at which a name covers no other."""
-    steps = (wanted + sign * step for step in range(0, 400, 2) for sign in (1, -1))
-    return next(y for y in steps if all(abs(y - other) >= 15 for other in taken))
 
 
 @dataclass(frozen=True)
