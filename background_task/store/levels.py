@@ -91,13 +91,15 @@ class LevelStore(Store):
             for priority, run_at in islice(self._levels(queue), LEVELS_AT_ONCE)
         ]
         is_ready = is_unknown = False
+        later = [run_at for _, _, run_at in levels if run_at > now]
         for queue, priority, run_at in levels:
             if run_at <= now:
                 queues = () if queue is None else (queue,)
                 due = self._waiting(queues).filter(priority=priority, run_at__lte=now)
                 is_ready = is_ready or due.named(names).exists()
                 is_unknown = is_unknown or due.not_named(names).exists()
-        later = [run_at for _, _, run_at in levels if run_at > now]
+                behind = self._waiting(queues).filter(priority=priority, run_at__gt=now)
+                later += behind.order_by("run_at").values_list("run_at", flat=True)[:1]
         return Due(is_ready=is_ready, is_unknown=is_unknown, next_at=min(later, default=None))
 
     def _lockable(self, rows: TaskQuerySet) -> TaskQuerySet:

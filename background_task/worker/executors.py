@@ -167,8 +167,13 @@ class ThreadExecutor:
         if is_short:
             name = f"background_task {len(self._threads) + 1}"
             thread = threading.Thread(target=self._serve, name=name, daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # the system gives no more; those that there are do the work
+                if not self._threads:
+                    raise
+            else:
+                self._threads.append(thread)
         self._control.pause()
 
     def work_off(self) -> None:

@@ -19,6 +19,8 @@ from ..store.group import is_watched
 from .control import Backoff, Control
 from .hygiene import announce, answers, close_connections, refresh_connections
 
+#: The signals that are sent after an outcome is recorded.
+OUTCOMES = (task_successful, task_failed, task_rescheduled, task_finished)
 #: Tries outside a worker, where nobody can be told to stop and nothing goes on for ever.
 TRIES_WITHOUT_WORKER = 5
 #: MySQL's numbers for text that the character set of a column cannot hold; the driver
@@ -121,6 +123,11 @@ def _is_out_of_time(store: Store, control: Control | None) -> bool:
     if control is None or control.remaining() > 0:
         return False
     return not answers(connections[store.using])
+
+
+def has_receivers() -> bool:
+    """Tell whether anybody is told of outcomes by a signal."""
+    return any(signal.receivers and signal.has_listeners(Task) for signal in OUTCOMES)
 
 
 def _announce(store: Store, end: End, finish: Finish | None) -> None:

@@ -15,8 +15,8 @@ from ..store import Fleet, Store
 from ..wakeup import make_wakeup
 from .control import Backoff, Control
 from .executors import InlineExecutor
-from .finish import End, record_many
-from .gather import MOST, WINDOW_SECONDS, Gatherer
+from .finish import End, has_receivers, record_many
+from .gather import WINDOW_SECONDS, Gatherer
 from .hand import Hand, Keeper
 from .heartbeat import Heartbeat, Identity, Watchdog
 from .hygiene import close_connections, refresh_connections
@@ -65,9 +65,8 @@ class Loop:
             end=self._end_coroutine,
         )
         self.is_inline = isinstance(self.executor, InlineExecutor)
-        self.gatherer = Gatherer(
-            self._record, most=1 if app_settings.BACKGROUND_TASK_FLUSH_EACH else MOST
-        )
+        self.gatherer = Gatherer(self._record)
+        self._is_flushing_each = app_settings.BACKGROUND_TASK_FLUSH_EACH
         self.keeper: Keeper | None = None
         self.retirement = Retirement(self.watch, control=control, options=options)
         self.identity = Identity(
@@ -238,6 +237,8 @@ class Loop:
         begun = time.monotonic()
         claims: list[Claim] = []
         for part in self.parts:
+            if part.is_resting() and self.executor.load() > part.executor.load():
+                continue
             claims += part.claim(
                 self.store,
                 self.identity.name,
@@ -251,8 +252,8 @@ class Loop:
                 self._idle_since = None
                 self.wakeup.disarm()
         if claims and time.monotonic() - begun > self.options.lease.total_seconds() / 4:
-            # This process may have stood still before the statement was sent, and its name may
-            # have been declared dead. Then the rows are up for recovery already.
+            # This process may have stood still before the statement was sent, and have been
+            # declared dead. Then the rows are up for recovery already.
             self.identity.renew()
             self.store.release(claim for claim in claims if claim.owner != self.identity.name)
             claims = [claim for claim in claims if claim.owner == self.identity.name]
@@ -261,11 +262,11 @@ class Loop:
     def _may_claim_ahead(self) -> bool:
         """Tell whether to have tasks in hand beyond those that run.
 
-        Not where a claim that is lost before it began would have been the last attempt, where
-        nobody could hand them back, and where a pause between tasks was asked for.
+        Not where one that is lost might have been the last attempt, where nobody could hand them
+        back, and where a pause between tasks was asked for.
         """
-        can_hand_back = self.heartbeat is not None and app_settings.MAX_ATTEMPTS > 1
-        return can_hand_back and not self.control.pause_range[1]
+        is_safe = self.heartbeat is not None and app_settings.MAX_ATTEMPTS > 1
+        return is_safe and not self.control.pause_range[1]
 
     def _run_one(self, claim: Claim) -> None:
         if self.heartbeat is not None and not self.hand.may_begin(claim):
@@ -273,7 +274,11 @@ class Loop:
         started = self.watch.begin(claim)
         try:
             outcome = run_claim(claim, self.registry, store=self.store, control=self.control)
-            self.gatherer.add(self.parts[-1].end_of(claim, outcome, started=started))
+            end = self.parts[-1].end_of(claim, outcome, started=started)
+            if self._is_each_recorded():
+                self._record([end])
+            else:
+                self.gatherer.add(end)
         except Exception as error:
             if self.store.in_transaction():
                 raise  # the caller's to deal with, as everything inside its transaction
@@ -282,10 +287,15 @@ class Loop:
         finally:
             self.watch.end(claim)
             self.retirement.count()
-        # While it makes a pause between tasks, the loop records nothing.
-        is_alone = self.gatherer.most == 1 or self.control.pause_range[1]
-        if is_alone or (self.is_inline and self.gatherer.is_due(time.monotonic())):
+        if self.is_inline and self.gatherer.is_due(time.monotonic()):
             self.gatherer.flush()
+
+    def _is_each_recorded(self) -> bool:
+        """Tell whether a thread records each outcome before its next task.
+
+        Receivers may take long and must not hold up others; a loop that pauses records nothing.
+        """
+        return self._is_flushing_each or bool(self.control.pause_range[1]) or has_receivers()
 
     def _begin_coroutine(self, claim: Claim) -> float | None:
         if self.heartbeat is not None and not self.hand.may_begin(claim):
@@ -297,6 +307,8 @@ class Loop:
             self.gatherer.add(self.parts[0].end_of(claim, outcome, started=started))
         self.watch.end(claim)
         self.retirement.count()
+        if self._is_each_recorded():  # by the loop: nothing may hold up the event loop
+            self.control.polling.wake()
 
     def _record(self, ends: list[End]) -> None:
         try:
@@ -319,8 +331,7 @@ class Loop:
         now = self.store.now()
         is_all = len(parts) == len(self.parts)
         names = self.registry if is_all else [name for part in parts for name in part.names()]
-        due = self.store.look(names, queues=self.options.queues, now=now)
-        if due.is_unknown:
+        if (due := self.store.look(names, queues=self.options.queues, now=now)).is_unknown:
             self._tell_unknown()
         sleep = max(self.options.sleep, SHORTEST_SLEEP_SECONDS)
         seconds = self.wakeup.longest_pause(time.monotonic() - self._idle_since, sleep)

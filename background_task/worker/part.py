@@ -16,6 +16,9 @@ from .lanes import LANES
 from .options import Options
 from .pace import Pace
 
+#: A claim that found nothing is repeated after so many times what it took, while others are busy.
+REST = 20
+
 
 class Part:
     """Some functions, and the executor that runs them.
@@ -29,6 +32,15 @@ class Part:
         self.executor = executor
         self.names = names
         self._pace = Pace(slots=executor.slots)
+        self._rests_until = 0.0
+
+    def is_resting(self) -> bool:
+        """Tell whether a busy worker should not ask for this part again yet.
+
+        A claim that finds nothing has looked at all that is due for the other parts. Asked at each
+        round of those, it would cost more the more they have to do.
+        """
+        return time.monotonic() < self._rests_until
 
     def has_room(self) -> bool:
         """Tell whether a claim would begin at once."""
@@ -55,8 +67,15 @@ class Part:
         names = self.names()
         if not names:
             return []
-        claims = store.claim(owner, names, queues=queues, limit=limit, ahead=wanted - limit)
+        begun = time.monotonic()
+        # Of rows that have lost an attempt one at a time, however many slots are free: if it is the
+        # one that kills its workers, it must not take others with it again and again.
+        first = min(limit, 1)
+        claims = store.claim(owner, names, queues=queues, limit=first, ahead=wanted - first)
         self._pace.claimed(len(claims))
+        if not claims:
+            ended = time.monotonic()
+            self._rests_until = ended + REST * (ended - begun)
         return claims
 
     def take_back(self) -> list[Claim]:

@@ -39,6 +39,13 @@ def test_look_at_rows_of_unknown_functions(either):
     assert either.unknown_names(NAMES) == ["unknown"]
 
 
+def test_look_tells_what_comes_behind_a_due_row_of_an_unknown_function(either):
+    now = either.now()
+    add(either, task_name="unknown")
+    add(either, run_at=now + timedelta(hours=1))
+    assert either.look(NAMES, now=now) == Due(is_unknown=True, next_at=now + timedelta(hours=1))
+
+
 def test_look_at_known_and_unknown_on_different_levels(either):
     add(either, task_name="unknown", priority=3)
     add(either, priority=1)

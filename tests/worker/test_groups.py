@@ -7,7 +7,6 @@ import pytest
 from django.db import OperationalError, connection
 
 from background_task.models import CompletedTask, Task
-from background_task.signals import task_finished, task_successful
 from background_task.store import get_store
 from tests.worker.faults import Outage, ReplyLost
 from tests.worker.running import Worker, with_experience
@@ -22,25 +21,6 @@ ALL = PLAIN + REPEATING
 def outage():
     with Outage().everywhere() as outage:
         yield outage
-
-
-@pytest.fixture
-def announced():
-    """How often each task was announced, by signal."""
-    counts = Counter()
-
-    def success(task_id, completed_task, **kwargs):
-        assert completed_task.uid is not None
-        counts[task_id] += 1
-
-    def finish(**kwargs):
-        counts["finished"] += 1
-
-    task_successful.connect(success)
-    task_finished.connect(finish)
-    yield counts
-    task_successful.disconnect(success)
-    task_finished.disconnect(finish)
 
 
 class Group:
@@ -81,26 +61,24 @@ def group(calls):
     return Group(calls)
 
 
-def test_outcomes_are_recorded_together_and_announced_one_by_one(group, threads, announced):
+def test_outcomes_are_recorded_together_and_told_one_by_one(group, threads):
     worker = group.worker(threads=threads)
     worker.run()
     group.assert_recorded_once(worker)
-    assert announced == {**dict.fromkeys(group.keys, 1), "finished": ALL}
 
 
 @pytest.mark.parametrize("times", [1, 3])
-def test_reply_lost_of_a_group_loses_and_doubles_nothing(group, threads, announced, times):
+def test_reply_lost_of_a_group_loses_and_doubles_nothing(group, threads, times):
     fault = ReplyLost(group.store, "finish_many", times=times, only_if=lambda ends: len(ends) > 1)
     worker = group.worker(threads=threads)
     worker.run()
     assert fault.left < times
     group.assert_recorded_once(worker)
-    assert announced == {**dict.fromkeys(group.keys, 1), "finished": ALL}
 
 
 @pytest.mark.parametrize("statement", [1, 2, 3, 5])
 def test_outage_in_the_middle_of_a_group_loses_and_doubles_nothing(
-    group, outage, threads, statement, announced
+    group, outage, threads, statement
 ):
     """What was recorded before it is found again; the rest waits until the database is back."""
     finish_many, outages = group.store.finish_many, []
@@ -132,7 +110,6 @@ def test_outage_in_the_middle_of_a_group_loses_and_doubles_nothing(
     group.assert_recorded_once(worker)
     assert worker.events.names.count("outage") == len(outages)
     assert outages or statement > 1
-    assert announced == {**dict.fromkeys(group.keys, 1), "finished": ALL}
 
 
 def test_row_that_the_archive_refuses_is_buried_and_costs_its_group_nothing(group, threads):

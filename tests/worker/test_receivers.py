@@ -1,6 +1,7 @@
 """No receiver of a signal can undo, repeat or hold up a task (I3)."""
 
 import asyncio
+import threading
 from datetime import timedelta
 
 import pytest
@@ -157,3 +158,28 @@ def test_subscriber_that_raises_harms_nobody(calls, threads):
         work_off(threads=threads)
     assert calls == [1]
     assert CompletedTask.objects.count() == 1
+
+
+@pytest.mark.parametrize("threads", [None, 3], ids=["inline", "threads"])
+def test_receivers_run_in_the_thread_that_ran_the_task_before_its_next_one(registry, threads):
+    """They may take long: they hold up neither the loop nor the tasks of other threads."""
+    steps = {}
+
+    @registry.background(name="quick")
+    def quick(number):
+        steps.setdefault(threading.get_ident(), []).append(number)
+
+    def receive(task_id, **kwargs):
+        steps[threading.get_ident()].append("told")
+
+    for number in range(30):
+        quick(number)
+    signals.task_successful.connect(receive)
+    try:
+        work_off(registry=registry._tasks, threads=threads)
+    finally:
+        signals.task_successful.disconnect(receive)
+    assert sum(map(len, steps.values())) == 60
+    for taken in steps.values():
+        assert taken[1::2] == ["told"] * (len(taken) // 2)
+        assert "told" not in taken[::2]
