@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
@@ -22,6 +23,7 @@ from .peers import NAMES, load
 from .plan import FLOOR, FULL, KINDS, QUICK, Job
 
 DATABASES = ("postgresql", "sqlite", "mariadb", "redis")
+WORKERS = ("1", "2", "4")
 LARGE = 10_000_000
 
 
@@ -40,14 +42,14 @@ def parse_arguments(description: str | None) -> argparse.Namespace:
         "--database", type=some_of(DATABASES), default=DATABASES, help=", ".join(DATABASES)
     )
     parser.add_argument(
-        "--workers", type=some_of(("1", "2", "4")), default=("1", "2", "4"), help="1, 2, 4"
+        "--workers", type=some_of(WORKERS), default=WORKERS, help=", ".join(WORKERS)
     )
     parser.add_argument("--revision", help="measure the library as it is in this commit")
     parser.add_argument("--rounds", type=int, help="how often (default 3, with --quick 1)")
     parser.add_argument("--quick", action="store_true", help="less of everything, one round")
     parser.add_argument("--large", action="store_true", help="also with ten million pending")
     parser.add_argument(
-        "--minutes", type=float, default=60, help="start nothing after so long (default 60)"
+        "--minutes", type=float, default=25, help="begin nothing new after so long (default 25)"
     )
     parser.add_argument("--report", action="store_true", help="measure nothing, write the report")
     parser.add_argument("--write", action="store_true", help="write to docs/ whatever was measured")
@@ -96,7 +98,7 @@ def interrupt(*_: object) -> None:
 
 
 def measure(options: argparse.Namespace, path: Path) -> bool:
-    """Run the rounds; tell whether everything there is was asked for and begun."""
+    """Run the rounds; tell whether everything there is was asked for and measured."""
     from .bench import Bench
 
     scale = QUICK if options.quick else FULL
@@ -119,17 +121,21 @@ def measure(options: argparse.Namespace, path: Path) -> bool:
     bench = Bench(options.python)
     with open(path, "a") as lines:
         recorder = Recorder(lines)
-        try:
-            is_finished = run_rounds(bench, scale, wanted, recorder, end)
-        finally:
-            recorder.describe(bench, rounds=scale.rounds, revision=options.revision)
-            bench.close()
-    chose_all = (options.only, options.database) == (KINDS, DATABASES)
-    return is_finished and chose_all and len(options.peers) == len(NAMES) + 1
+        with contextlib.closing(bench):
+            try:
+                is_finished = run_rounds(bench, scale, wanted, recorder, end)
+            finally:
+                recorder.describe(bench, rounds=scale.rounds, revision=options.revision)
+    asked = (options.only, options.database, options.peers, options.workers)
+    return is_finished and asked == (KINDS, DATABASES, (*NAMES, FLOOR), WORKERS)
 
 
 def run_rounds(bench: Any, scale: plan.Scale, wanted: list[Job], recorder: Any, end: float) -> bool:
-    """Measure each job so often as it says, in random order within a round."""
+    """Measure each job so often as it says, in random order within a round.
+
+    Returns:
+        Whether the first round came to its end, so that every figure is there.
+    """
     from .measures import SIDE_BY_SIDE, measure_group
 
     for number in range(1, max((job.rounds for job in wanted), default=0) + 1):
@@ -140,8 +146,8 @@ def run_rounds(bench: Any, scale: plan.Scale, wanted: list[Job], recorder: Any, 
             width = SIDE_BY_SIDE.get(kind, 1)
             for start in range(0, len(chosen), width):
                 if time.monotonic() > end:
-                    print("The time is over; the rest is left out.", flush=True)
-                    return False
+                    print(f"The time is over; the rest of round {number} is left out.", flush=True)
+                    return number > 1
                 group = chosen[start : start + width]
                 for cell, answer in measure_group(bench, group, scale):
                     recorder.write(cell, number, answer)
@@ -154,6 +160,7 @@ class Recorder:
     def __init__(self, lines: Any) -> None:
         self._lines = lines
         self.name = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        self._load = os.getloadavg()[0]
 
     def write(self, cell: Any, number: int, answer: dict[str, Any] | str) -> None:
         row = {"run": self.name, "cell": dataclasses.asdict(cell), "round": number}
@@ -169,6 +176,7 @@ class Recorder:
                 "rounds": rounds,
                 "commit": commit(revision),
                 "machine": machine(),
+                "load": self._load,
                 "servers": {host.kind: host.description for host in bench.hosts()},
                 "versions": bench.versions(),
             }

@@ -41,7 +41,7 @@ class Scale:
 
 FULL = Scale(
     rounds=3,
-    drain_seconds=2.5,
+    drain_seconds=2.0,
     enqueues=1000,
     bulk=10_000,
     samples=17,
@@ -154,7 +154,8 @@ def backlogs(scale: Scale, peer: Peer) -> Iterator[Job]:
     rounds = scale.rounds if peer.is_ours else 1
     for kind in stored(peer):
         large = scale.large_backlogs if kind == "postgresql" and peer.name in ENDURING else ()
-        for count in (*scale.backlogs, *large):
+        sizes = scale.backlogs if peer.is_ours else (scale.backlogs[0], scale.backlogs[-1])
+        for count in (*sizes, *large):
             yield Job(Cell("backlog", peer.name, kind, "best", detail=f"{count}"), rounds)
         if peer.table.finished and (kind == "postgresql" or peer.is_ours):
             detail = f"{scale.backlogs[-1]}{BESIDE}{scale.finished_rows}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -108,8 +109,11 @@ def prepare(bench: Bench, cell: Cell) -> None:
 
 
 def measured(bench: Bench, cell: Cell, scale: Scale) -> Answer | str:
+    """Measure one cell; also say how long that took as a whole."""
+    began = time.monotonic()
     try:
-        return MEASURES[cell.what](bench, cell, scale)
+        found = MEASURES[cell.what](bench, cell, scale)
+        return {**found, "took": time.monotonic() - began}
     except (FailedError, UnavailableError) as error:
         return str(error)
     except Exception as error:  # noqa: BLE001 - a peer that breaks must not end the run

@@ -116,9 +116,9 @@ def circumstances(results: Results) -> Iterator[str]:
     versions = results.versions()
     found = next(iter(versions.values()), {})
     names = {"python": "Python", "django": "Django", "psycopg": "psycopg"}
-    rounds = f"{run['rounds']} rounds" if run["rounds"] > 1 else "one round"
+    rounds = f"up to {run['rounds']} rounds" if run["rounds"] > 1 else "one round"
     yield f"- {run['run'][:10]}, {rounds}; this library at {run['commit']}"
-    yield f"- {run['machine']}"
+    yield f"- {run['machine']}; load before the run {run['load']:.1f}"
     yield f"- {', '.join(f'{title} {found[key]}' for key, title in names.items() if key in found)}"
     yield f"- {', '.join(results.servers())}"
 

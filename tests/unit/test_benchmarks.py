@@ -31,7 +31,14 @@ def line(cell, run="2026-01-01", **found):
 
 
 def header(run="2026-01-01"):
-    told = {"rounds": 3, "commit": "abc", "machine": "m", "servers": {}, "versions": {}}
+    told = {
+        "rounds": 3,
+        "commit": "abc",
+        "machine": "m",
+        "load": 0.1,
+        "servers": {},
+        "versions": {},
+    }
     return json.dumps({"run": run, **told})
 
 
