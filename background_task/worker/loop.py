@@ -275,7 +275,7 @@ class Loop:
         try:
             outcome = run_claim(claim, self.registry, store=self.store, control=self.control)
             end = self.parts[-1].end_of(claim, outcome, started=started)
-            if self._is_each_recorded():
+            if claim.attempts or self._is_each_recorded():
                 self._record([end])
             else:
                 self.gatherer.add(end)

@@ -18,6 +18,8 @@ from .pace import Pace
 
 #: A claim that found nothing is repeated after so many times what it took, while others are busy.
 REST = 20
+#: What does not kill its worker within this time is not waited for.
+TRIAL_SECONDS = 0.1
 
 
 class Part:
@@ -33,6 +35,8 @@ class Part:
         self.names = names
         self._pace = Pace(slots=executor.slots)
         self._rests_until = 0.0
+        self._trial: Claim | None = None
+        self._tried_at = 0.0
 
     def is_resting(self) -> bool:
         """Tell whether a busy worker should not ask for this part again yet.
@@ -68,15 +72,26 @@ class Part:
         if not names:
             return []
         begun = time.monotonic()
-        # Of rows that have lost an attempt one at a time, however many slots are free: if it is the
-        # one that kills its workers, it must not take others with it again and again.
-        first = min(limit, 1)
+        first = 0 if self._is_trial_on(begun) else min(limit, 1)
         claims = store.claim(owner, names, queues=queues, limit=first, ahead=wanted - first)
+        for claim in claims[:1]:
+            if claim.attempts:
+                self._trial, self._tried_at = claim, begun
         self._pace.claimed(len(claims))
         if not claims:
             ended = time.monotonic()
             self._rests_until = ended + REST * (ended - begun)
         return claims
+
+    def _is_trial_on(self, now: float) -> bool:
+        """Tell whether a row that has lost an attempt has only just begun.
+
+        It may be the one that kills its workers. Such rows begin one after the other, however many
+        slots are free, or they would lose all their attempts together with it.
+        """
+        if self._trial is None or now - self._tried_at > TRIAL_SECONDS:
+            return False
+        return self._trial in self.executor.claims()
 
     def take_back(self) -> list[Claim]:
         """Return the claims that have not begun, of which there are too many beside what runs."""

@@ -37,16 +37,21 @@ def test_kills_at_random_lose_nothing_and_repeat_only_what_the_killed_held(crash
     assert {uid for uid, _, _ in done} == scheduled
     assert {failed_at for _, _, failed_at in done} == {None}
     assert set(crashes.runs) == {str(number) for number in range(TASKS)}
-    assert_only_the_killed_had_their_tasks_repeated(crashes, killed)
-    # What the killed had in hand has lost an attempt with them, but none of it more than once.
+    assert_only_the_killed_had_their_tasks_repeated(crashes, set(killed))
+    # What the killed held has lost an attempt with them, and nothing else has.
+    assert sum(attempts - 1 for _, attempts, _ in done) == sum(killed.values())
+    # What they only had in hand was not in the hands of another victim.
     again = sum(attempts - 2 for _, attempts, _ in done if attempts > 2)
     assert again <= len(killed) * SLOTS
     assert not Task.objects.exists()
 
 
 def kill_at_random(crashes, chance):
-    """Keep four workers busy until all is done; the pids of those that were killed meanwhile."""
-    killed = set()
+    """Keep four workers busy until all is done; the pids of those that were killed meanwhile.
+
+    With each the number of rows it held: what it ran, had in hand, or had not recorded yet.
+    """
+    killed = {}
     moments = sorted(chance.sample(range(TASKS // 20, TASKS * 9 // 10), KILLS))
     with ExitStack() as stack:
 
@@ -63,7 +68,9 @@ def kill_at_random(crashes, chance):
             )
             victim = workers.pop(chance.randrange(len(workers)))
             crashes.kill(victim)
-            killed.add(str(victim.pid))
+            killed[str(victim.pid)] = Task.objects.filter(
+                locked_by__contains=f":{victim.pid}:"
+            ).count()
             workers.append(start())
         crashes.wait_for_no_rows(deadline=150)
         for worker in workers:

@@ -71,7 +71,7 @@ def test_kill_between_the_two_halves_of_a_group_repeats_each_task_once(crashes, 
     for start in range(0, TASKS, 10):
         schedule(5, start=start)
         schedule(5, start=start + 5, repeat=3600)
-    with crashes.worker(*mode, at="group", after=4) as worker:
+    with crashes.worker(*mode, at="group", after=5) as worker:
         assert worker.wait() == -signal.SIGKILL
     with crashes.worker(*mode) as worker:
         worker.wait_for_line("worker .* on")
@@ -85,7 +85,7 @@ def test_kill_between_the_two_halves_of_a_group_repeats_each_task_once(crashes, 
 
 
 @pytest.mark.parametrize("killer", [crash.exit_process, crash.kill_worker], ids=["exit", "kill"])
-def test_task_that_kills_its_worker_costs_its_neighbours_one_attempt_at_most(crashes, killer):
+def test_task_that_kills_its_worker_costs_its_neighbours_one_attempt_at_most(crashes, killer, mode):
     """I5: it uses up its own attempts and fails; what was in hand with it succeeds."""
     limit = 4
     innocents = schedule(60, priority=2)  # by these the worker learns to claim many ahead
@@ -93,10 +93,10 @@ def test_task_that_kills_its_worker_costs_its_neighbours_one_attempt_at_most(cra
     innocents |= schedule(60)
     settings = {"BACKGROUND_TASK_MAX_ATTEMPTS": limit}
     for _ in range(limit):
-        with crashes.worker(settings=settings) as worker:
+        with crashes.worker(*mode, settings=settings) as worker:
             assert worker.wait() in (7, -signal.SIGKILL)
     assert crashes.runs["killer"] == limit
-    work_off(crashes, [], settings=settings)
+    work_off(crashes, mode, settings=settings)
     failed = CompletedTask.objects.get(failed_at__isnull=False)
     assert failed.attempts == limit
     assert f"attempt {limit} was lost" in failed.last_error
