@@ -83,11 +83,16 @@ def after_exception(claim: Claim, exception: BaseException, *, max_attempts: int
     return Retry(error, delay_after(claim.attempt))
 
 
-def after_loss(claim: Claim, *, max_attempts: int) -> Retry | Failed:
+def after_loss(claim: Claim, *, max_attempts: int, is_late: bool = True) -> Retry | Failed:
     """Return the outcome of a run whose worker vanished.
 
-    The attempt is spent, so that a task which kills its worker ends. There is no further delay:
-    waiting for the lease to run out was the delay.
+    The attempt is spent, so that a task which kills its worker ends.
+
+    Args:
+        claim: The run.
+        max_attempts: How often a task is tried.
+        is_late: Whether a lease had to run out before the loss was noticed. That was the delay;
+            without it the task would kill one worker after the other as fast as they are started.
     """
     error = (
         f"attempt {claim.attempt} was lost: its worker {claim.owner} stopped without finishing it "
@@ -95,7 +100,7 @@ def after_loss(claim: Claim, *, max_attempts: int) -> Retry | Failed:
     )
     if claim.attempt >= max_attempts:
         return Failed(error)
-    return Retry(error, timedelta(0))
+    return Retry(error, timedelta(0) if is_late else delay_after(claim.attempt))
 
 
 def format_error(exception: BaseException) -> str:

@@ -99,12 +99,14 @@ def examine_backlog(
     served = {row.queue: _is_served(row.queue, alive) for row in due}
     unserved = sorted(str(queue) for queue, is_served in served.items() if not is_served)
     if unserved:
+        named = sorted(q for q, is_served in served.items() if q is not None and not is_served)
         yield Finding(
             "queue-unserved",
             f"Tasks are due in queues that no living worker serves: {_listed(unserved)}.",
             "A worker with --queue takes nothing from other queues, nor what has no queue (None).",
-            f"Start a worker for each: python manage.py process_tasks --queue {unserved[0]}; "
-            "one without --queue serves all.",
+            "Start a worker that serves all: python manage.py process_tasks"
+            + "".join(f", or one for it: --queue {queue}" for queue in named[:1])
+            + ".",
         )
     late = [
         row

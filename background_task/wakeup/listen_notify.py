@@ -166,8 +166,10 @@ class ListenNotify(Wakeup):
     def wait(self, seconds: float) -> None:
         """Wait for a notification; then arm, if that is yet to be done, for the look to come."""
         until = self._clock() + seconds
+        was_proving = self._probe is not None
         is_notified = self._has_news()
-        if not is_notified:
+        is_proved = was_proving and self._probe is None  # then nobody knows of this worker yet
+        if not is_notified and not is_proved:
             self._wait_for_news(seconds)
             is_notified = self._has_news()
         if is_notified:

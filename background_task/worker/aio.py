@@ -56,6 +56,7 @@ class CoroutineExecutor:
         control: The worker's orders.
         lanes: On how many threads they use the database.
         begin: Takes note of a run; returns the time, or None if it must not begin.
+        is_slow: Tells whether ``end`` would hold up the event loop; then it is called on a lane.
         end: Passes on an outcome, which is None if there is none because of a defect; called
             with the claim, the outcome and the time at which the run began.
     """
@@ -70,6 +71,7 @@ class CoroutineExecutor:
         lanes: int,
         begin: Callable[[Claim], float | None],
         end: Callable[[Claim, Outcome | None, float], None],
+        is_slow: Callable[[], bool],
     ) -> None:
         self.slots = slots
         self._control = control
@@ -82,6 +84,7 @@ class CoroutineExecutor:
             lanes=self._lanes,
             ended=self._ended,
             broke=self._broke,
+            is_slow=is_slow,
         )
         self._waiting: deque[Claim] = deque()
         self._runs: dict[tuple[int, int], CoroutineRun] = {}

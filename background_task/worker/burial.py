@@ -88,7 +88,7 @@ def lay_to_rest(store: Store, death: Death) -> None:
             elif death.begun is not None and key not in death.begun and store.release([claim]):
                 telemetry.event("release", claim=claim, reason="its worker was killed before it")
         Fleet(store.using).retire(name)
-    while recover(store, declare=False):  # a part of them at a time
+    while recover(store, declare=False, is_late=False):  # a part of them at a time
         pass
 
 

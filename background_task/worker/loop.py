@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db import Error, connections
 
 from .. import telemetry
-from ..attempt import Claim, Outcome
+from ..attempt import Claim, Outcome, Released
 from ..registry import Registry
 from ..settings import app_settings
 from ..store import Fleet, Store
@@ -21,7 +21,7 @@ from .hand import Hand, Keeper
 from .heartbeat import Heartbeat, Identity, Watchdog
 from .hygiene import close_connections, refresh_connections
 from .options import COUNTERS, Options, Summary
-from .part import make_executor
+from .part import Part, make_executor
 from .recovery import Recovery
 from .retirement import Retirement
 from .run import run_claim
@@ -63,6 +63,7 @@ class Loop:
             work=self._run_one,
             begin=self._begin_coroutine,
             end=self._end_coroutine,
+            is_slow=self._is_each_recorded,
         )
         self.is_inline = isinstance(self.executor, InlineExecutor)
         self.gatherer = Gatherer(self._record)
@@ -236,8 +237,8 @@ class Loop:
         room = self.retirement.recycling.room() - self.executor.load()
         begun = time.monotonic()
         claims: list[Claim] = []
-        for part in self.parts:
-            if part.is_resting() and self.executor.load() > part.executor.load():
+        for part in sorted(self.parts, key=Part.rest):
+            if part.rest() and (claims or self.executor.load()):
                 continue
             claims += part.claim(
                 self.store,
@@ -262,8 +263,7 @@ class Loop:
     def _may_claim_ahead(self) -> bool:
         """Tell whether to have tasks in hand beyond those that run.
 
-        Not where one that is lost might have been the last attempt, where nobody could hand them
-        back, and where a pause between tasks was asked for.
+        Not where one that is lost might have been the last attempt, or none could be handed back.
         """
         is_safe = self.heartbeat is not None and app_settings.MAX_ATTEMPTS > 1
         return is_safe and not self.control.pause_range[1]
@@ -291,10 +291,7 @@ class Loop:
             self.gatherer.flush()
 
     def _is_each_recorded(self) -> bool:
-        """Tell whether a thread records each outcome before its next task.
-
-        Receivers may take long and must not hold up others; a loop that pauses records nothing.
-        """
+        """Tell whether each outcome is recorded by itself: for receivers, who may take long."""
         return self._is_flushing_each or bool(self.control.pause_range[1]) or has_receivers()
 
     def _begin_coroutine(self, claim: Claim) -> float | None:
@@ -304,11 +301,11 @@ class Loop:
 
     def _end_coroutine(self, claim: Claim, outcome: Outcome | None, started: float) -> None:
         if outcome is not None:
-            self.gatherer.add(self.parts[0].end_of(claim, outcome, started=started))
+            end = self.parts[0].end_of(claim, outcome, started=started)
+            is_apart = not isinstance(outcome, Released) and self._is_each_recorded()
+            self._record([end]) if is_apart else self.gatherer.add(end)
         self.watch.end(claim)
         self.retirement.count()
-        if self._is_each_recorded():  # by the loop: nothing may hold up the event loop
-            self.control.polling.wake()
 
     def _record(self, ends: list[End]) -> None:
         try:
@@ -321,8 +318,9 @@ class Loop:
 
     def _wait(self) -> None:
         parts = [part for part in self.parts if part.has_room()]
-        if not parts:
-            self._wait_for_slots()
+        rest = min((part.rest() for part in parts), default=float("inf"))
+        if rest and (not parts or self.executor.load()):
+            self._wait_for_slots(rest)
             return
         if self._idle_since is None:
             self._idle_since = time.monotonic()
@@ -347,10 +345,10 @@ class Loop:
         self.wakeup.wait(self._at_most(seconds))
         self.wakeup.arm()
 
-    def _wait_for_slots(self) -> None:
+    def _wait_for_slots(self, seconds: float) -> None:
         """Wait until a task ends, or there is something to see to beside those that run."""
-        is_short = self._let_go_of_stalled() or not self.gatherer.is_empty
-        seconds = WINDOW_SECONDS if is_short else float("inf")
+        if self._let_go_of_stalled() or not self.gatherer.is_empty:
+            seconds = min(seconds, WINDOW_SECONDS)
         self.control.polling.wait(self._at_most(seconds))
 
     def _let_go_of_stalled(self) -> bool:

@@ -16,7 +16,9 @@ from .lanes import LANES
 from .options import Options
 from .pace import Pace
 
-#: A claim that found nothing is repeated after so many times what it took, while others are busy.
+#: A claim that found nothing and took longer than this has looked at many rows.
+LONG_SECONDS = 0.005
+#: It is repeated after so many times what it took, while others are busy.
 REST = 20
 #: What does not kill its worker within this time is not waited for.
 TRIAL_SECONDS = 0.1
@@ -38,13 +40,13 @@ class Part:
         self._trial: Claim | None = None
         self._tried_at = 0.0
 
-    def is_resting(self) -> bool:
-        """Tell whether a busy worker should not ask for this part again yet.
+    def rest(self) -> float:
+        """Return for how many seconds a busy worker should not ask for this part again.
 
-        A claim that finds nothing has looked at all that is due for the other parts. Asked at each
-        round of those, it would cost more the more they have to do.
+        A claim that finds nothing has looked at all that is due for others. Asked at each round of
+        a busy part beside it, it would cost more the more those have to do.
         """
-        return time.monotonic() < self._rests_until
+        return max(0.0, self._rests_until - time.monotonic())
 
     def has_room(self) -> bool:
         """Tell whether a claim would begin at once."""
@@ -78,8 +80,8 @@ class Part:
             if claim.attempts:
                 self._trial, self._tried_at = claim, begun
         self._pace.claimed(len(claims))
-        if not claims:
-            ended = time.monotonic()
+        ended = time.monotonic()
+        if not claims and ended - begun > LONG_SECONDS:
             self._rests_until = ended + REST * (ended - begun)
         return claims
 
@@ -116,6 +118,7 @@ def make_executor(
     work: Callable[[Claim], None],
     begin: Callable[[Claim], float | None],
     end: Callable[[Claim, Outcome | None, float], None],
+    is_slow: Callable[[], bool],
 ) -> tuple[Executor, list[Part]]:
     """Return what runs a worker's tasks, and its parts; the last one calls ``work``.
 
@@ -127,6 +130,7 @@ def make_executor(
         work: Runs a claim and passes on its outcome.
         begin: Takes note of a coroutine's run; returns the time, or None if it must not begin.
         end: Passes on a coroutine's outcome.
+        is_slow: Tells whether ``end`` takes long.
     """
     threads, concurrency = options.threads, options.concurrency
     # In the caller's transaction (a ``TestCase``) threads would see no rows.
@@ -144,6 +148,7 @@ def make_executor(
         control=control,
         begin=begin,
         end=end,
+        is_slow=is_slow,
     )
     both = AsyncExecutor(coroutines, functions, registry=registry)
     return both, [

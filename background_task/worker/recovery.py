@@ -16,7 +16,7 @@ from .heartbeat import BEATS_PER_LEASE, LONGEST_RETRY_SECONDS, Heartbeat
 GRACE_SECONDS = 5 * LONGEST_RETRY_SECONDS
 
 
-def recover(store: Store, *, declare: bool = True) -> int:
+def recover(store: Store, *, declare: bool = True, is_late: bool = True) -> int:
     """Spend the lost attempt of each row whose owner is gone; return how many rows there were.
 
     It is the same ``finish`` as everybody's, with the dead owner's claim: should the owner be
@@ -24,7 +24,7 @@ def recover(store: Store, *, declare: bool = True) -> int:
     """
     recovered = 0
     for claim in store.left_behind(declare=declare):
-        outcome = after_loss(claim, max_attempts=app_settings.MAX_ATTEMPTS)
+        outcome = after_loss(claim, max_attempts=app_settings.MAX_ATTEMPTS, is_late=is_late)
         finish = land(store, claim, outcome)
         if finish is not None:
             recovered += 1

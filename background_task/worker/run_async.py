@@ -43,6 +43,7 @@ class Workplace:
         lanes: Where to do what would hold up the loop.
         ended: Called with each run and its outcome, in any thread.
         broke: Called with a run and the defect of ours that cost its outcome.
+        is_slow: Tells whether what ``ended`` does with an outcome would hold up the loop.
     """
 
     registry: Registry
@@ -51,6 +52,7 @@ class Workplace:
     lanes: Lanes
     ended: Callable[[CoroutineRun, Outcome], None]
     broke: Callable[[CoroutineRun, BaseException], None]
+    is_slow: Callable[[], bool]
 
 
 class CoroutineRun:
@@ -138,7 +140,7 @@ class CoroutineRun:
             )
         self._place.control.surroundings.restore(self._mess)
         is_open = self._guest.leave()
-        if self._exception is None and not is_open:
+        if self._exception is None and not is_open and not self._place.is_slow():
             self._end(self._outcome())
             return
         guest = self._guest if is_open else None

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import select
 from itertools import pairwise
 
 import pytest
@@ -235,3 +236,14 @@ def test_listener_takes_no_connection_from_the_pool(transactional_db, monkeypatc
         assert "pool" not in ear._wrapper.settings_dict["OPTIONS"]
         assert connection.settings_dict["OPTIONS"]["pool"] is True
     ear.close()
+
+
+def test_wait_that_begins_when_the_proof_has_arrived_arms_at_once(wakeup):
+    wakeup.arm()  # connects, and sends the proof
+    wait_until(lambda: has_arrived(wakeup), message="the proof")
+    wakeup.wait(FOR_EVER)
+    assert idle_workers() == 1
+
+
+def has_arrived(wakeup):
+    return bool(select.select([wakeup._listener.fileno()], [], [], 0)[0])
