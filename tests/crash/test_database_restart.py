@@ -10,7 +10,7 @@ from background_task.models import CompletedTask, Task
 from tests.crash import tasks as crash
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 TASKS = 300
 SETTINGS = {"BACKGROUND_TASK_LEASE_SECONDS": 20}

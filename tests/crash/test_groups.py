@@ -8,7 +8,7 @@ import pytest
 from background_task.models import CompletedTask, Task
 from tests.crash import tasks as crash
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 TASKS = 1000
 MODES = {

@@ -16,6 +16,7 @@ from tests.waiting import wait_until
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(os.name == "nt", reason="signals"),
+    pytest.mark.slow,
 ]
 
 SETTINGS = {"INSTALLED_APPS": [*INSTALLED_APPS, "tests.supervisor"]}
