@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from background_task.models import CompletedTask, Task, Worker as WorkerRow
 from background_task.store import get_store
+from background_task.worker import part
 from tests.waiting import wait_until
 from tests.worker.faults import Refused, ReplyLost
 from tests.worker.running import Worker, with_experience
@@ -233,6 +234,52 @@ def test_row_that_lost_an_attempt_is_claimed_only_to_be_run_at_once(tasks, threa
         assert len(worker.events.wait_for("handed_back")["claims"]) == QUICK - 1
         tasks.go_on.set()
         worker.events.wait_for("success", count=slots + QUICK)
+
+
+class TestRowsThatLostAnAttempt:
+    """One of them may kill its workers: on threads they begin one after the other."""
+
+    @pytest.fixture
+    def suspects(self, tasks):
+        for _ in range(2):
+            tasks.slow(priority=1)
+        Task.objects.update(attempts=1)
+
+    def test_next_one_begins_when_the_one_before_has_ended(self, tasks, suspects, monkeypatch):
+        monkeypatch.setattr(part, "TRIAL_SECONDS", 60)
+        worker = with_experience(Worker(threads=2, sleep=0.02))
+        with worker.running():
+            tasks.wait_for_slow(1)
+            for number in range(QUICK):  # others need not wait
+                tasks.quick(number)
+            worker.events.wait_for("success", count=QUICK)
+            assert Task.objects.filter(task_name="slow", locked_by=None).count() == 1
+            tasks.go_on.set()
+            worker.events.wait_for("success", count=QUICK + 2)
+        assert set(CompletedTask.objects.values_list("task_name", "attempts")) == {
+            ("quick", 1),
+            ("slow", 2),
+        }
+
+    def test_next_one_does_not_wait_for_one_that_takes_long(self, tasks, suspects):
+        worker = with_experience(Worker(threads=2, sleep=0.02))
+        with worker.running():
+            tasks.wait_for_slow(2)
+            tasks.go_on.set()
+            worker.events.wait_for("success", count=2)
+
+    def test_outcome_is_recorded_before_the_next_task_begins(self, tasks, registry):
+        """Gathered, it would be lost with a neighbour that kills the worker."""
+        recorded = []
+        registry.background(name="look")(
+            lambda: recorded.append(CompletedTask.objects.filter(task_name="quick").count())
+        )(priority=1)
+        tasks.quick("suspect", priority=2)
+        Task.objects.filter(task_name="quick").update(attempts=1)
+        worker = with_experience(Worker())
+        worker.run()
+        assert tasks.runs == ["suspect"]
+        assert recorded == [1]
 
 
 class TestWhatIsHandedBack:
