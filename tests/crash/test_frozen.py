@@ -1,5 +1,7 @@
 """A worker that stands still for longer than its lease, and then goes on."""
 
+from pathlib import Path
+
 import pytest
 from django.db import OperationalError, connection
 
@@ -72,3 +74,39 @@ def test_worker_frozen_for_less_than_its_lease_keeps_its_task(crashes, tmp_path)
             assert "lost" not in other.output
     assert CompletedTask.objects.get(uid=task.uid).attempts == 1
     assert crashes.runs["a:started"] == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux says who is stopped")
+@pytest.mark.only_on("postgresql", "mariadb")  # on SQLite it may stop while it has the file locked
+@pytest.mark.parametrize("mode", [[], ["--threads", "2"]], ids=["inline", "threads"])
+def test_worker_frozen_with_tasks_in_hand_begins_none_that_others_have_run(crashes, mode, tmp_path):
+    calls = [((f"{number:04}",), {}) for number in range(600)]
+    crash.note_only.bulk(calls[:200], priority=2)
+    crash.signal_worker("still", ["SIGSTOP"], str(tmp_path / "stopped"), priority=1)
+    crash.note_only.bulk(calls[200:])
+    with crashes.worker(*mode) as frozen:
+        wait_until(lambda: is_stopped(frozen), deadline=30)
+        held = Task.objects.filter(locked_by__contains=f":{frozen.pid}:").count()
+        before = runs_of(frozen, crashes)
+        with crashes.worker(*mode) as other:
+            crashes.wait_for_no_rows()
+            frozen.cont()
+            frozen.wait_for_line("took .* for dead")
+            for worker in (frozen, other):
+                worker.terminate()
+            assert [frozen.wait(), other.wait()] == [0, 0]
+        after = runs_of(frozen, crashes)
+    slots = 2 if mode else 1
+    assert held > slots, "nothing was in hand"
+    assert len(after) - len(before) < slots  # the other thread may have been about to begin one
+    assert CompletedTask.objects.filter(failed_at=None, attempts__lte=2).count() == 601
+    again = {key for key, runs in crashes.runs.items() if runs > 1}
+    assert again <= set(after)
+
+
+def is_stopped(worker):
+    return Path(f"/proc/{worker.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
+
+
+def runs_of(worker, crashes):
+    return [key for key, pid in crashes.lines if pid == str(worker.pid)]
