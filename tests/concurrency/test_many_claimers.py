@@ -4,6 +4,8 @@ import threading
 from collections import Counter
 
 import pytest
+from django.db import OperationalError
+from django.db.models import F
 
 from background_task.attempt import Succeeded
 from background_task.models import CompletedTask, Task
@@ -79,3 +81,73 @@ def test_claim_and_finish_by_many_of_which_some_serve_one_queue_archives_each_ro
     assert not Task.objects.exists()
     uids = Counter(CompletedTask.objects.values_list("uid", flat=True))
     assert (len(uids), set(uids.values())) == (ROWS, {1})
+
+
+def finish_together(store, claims):
+    """Finish a group, or one by one where the database has sacrificed it to end a deadlock."""
+    ends = [(claim, Succeeded()) for claim in claims]
+    try:
+        finishes = store.finish_many(ends)
+    except OperationalError:
+        finishes = [store.finish(*end) for end in ends if store.is_held(end[0])]
+    return sum(finish is not None for finish in finishes)
+
+
+def assert_each_was_archived_once(rows):
+    assert not Task.objects.filter(run_at__lte=get_store().now()).exists()
+    uids = Counter(CompletedTask.objects.values_list("uid", flat=True))
+    assert (len(uids), set(uids.values())) == (rows, {1})
+
+
+def test_claim_ahead_and_finish_many_by_many_archives_each_row_once(store):
+    Task.objects.filter(queue="a").update(repeat=3600)
+    repeating = Task.objects.filter(queue="a").count()
+
+    def work(number):
+        queues = (["a"], ["b", "a"], [], [])[number]
+        finished = 0
+        rest = Task.objects.filter(queue__in=queues) if queues else Task.objects
+        while rest.filter(run_at__lte=store.now()).exists():
+            claims = store.claim(f"worker {number}", ["known"], queues=queues, limit=2, ahead=7)
+            store.release(claims[6:])
+            finished += finish_together(store, claims[:6])
+        return finished
+
+    assert sum(together(work)) == ROWS
+    assert_each_was_archived_once(ROWS)
+    assert Task.objects.count() == repeating
+
+
+def test_claim_and_finish_many_beside_edits_and_new_rows_archives_each_row_once(store):
+    """Claims never wait for others, and never fail because of them."""
+    adding = threading.Event()
+
+    def work(number):
+        if number == 2:
+            return edit()
+        if number == 3:
+            return add()
+        finished = 0
+        while not adding.is_set() or Task.objects.exists():
+            finished += finish_together(store, store.claim(f"worker {number}", ["known"], limit=9))
+        return finished
+
+    def edit():
+        while not adding.is_set():
+            Task.objects.update(priority=F("priority") + 1)
+            Task.objects.filter(queue="b").order_by("-pk").update(queue="a")
+        return 0
+
+    def add():
+        now, params = store.now(), encode((), {})
+        for number in range(20):
+            rows = [
+                Task(task_name="known", task_params=params, run_at=now, priority=number, queue="b")
+                for _ in range(10)
+            ]
+            store.add_many(rows)
+        adding.set()
+        return 0
+
+    assert sum(together(work)) == ROWS + 200
+    assert_each_was_archived_once(ROWS + 200)
