@@ -230,7 +230,8 @@ def test_strike_and_return_rivals_one_wins_and_no_strike_comes_later(where, limi
 
     def rounds():
         for number in range(400):
-            length = 0.002 + 0.000001 * (number % 50)
+            # Most end at the limit; a busy machine may let one side win all of those.
+            length = {0: 0.0, 1: 0.2}.get(number % 100, 0.002 + 0.000001 * (number % 50))
             run = Run(limits, a_claim(number=number), 0.002)
             try:
                 run.call(partial(body, number, time.monotonic() + length))
