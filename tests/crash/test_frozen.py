@@ -98,7 +98,8 @@ def test_worker_frozen_with_tasks_in_hand_begins_none_that_others_have_run(crash
         after = runs_of(frozen, crashes)
     slots = 2 if mode else 1
     assert held > slots, "nothing was in hand"
-    assert len(after) - len(before) < slots  # the other thread may have been about to begin one
+    # Each thread may have been in the middle of one, or about to begin it.
+    assert len(after) - len(before) <= slots
     assert CompletedTask.objects.filter(failed_at=None, attempts__lte=2).count() == 601
     again = {key for key, runs in crashes.runs.items() if runs > 1}
     assert again <= set(after)
