@@ -23,11 +23,9 @@ class Gatherer:
 
     Args:
         write: Records some of them.
-        most: How many to gather; 1 records each at once.
     """
 
-    def __init__(self, write: Callable[[list[End]], None], *, most: int = MOST) -> None:
-        self.most = most
+    def __init__(self, write: Callable[[list[End]], None]) -> None:
         self._write = write
         self._waiting: deque[End] = deque()
         self._written: list[End] = []
@@ -39,7 +37,7 @@ class Gatherer:
 
     def is_due(self, now: float) -> bool:
         """Tell whether it is time to flush."""
-        if len(self._waiting) >= self.most:
+        if len(self._waiting) >= MOST:
             return True
         try:
             return now - self._waiting[0].ended >= WINDOW_SECONDS
@@ -68,7 +66,7 @@ class Gatherer:
         try:
             while self._waiting:
                 # First here and then away from there: whoever asks for claims misses none.
-                self._written = list(islice(self._waiting.copy(), self.most))
+                self._written = list(islice(self._waiting.copy(), MOST))
                 for _ in self._written:
                     self._waiting.popleft()
                 self._write(self._written)

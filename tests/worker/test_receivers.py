@@ -183,3 +183,25 @@ def test_receivers_run_in_the_thread_that_ran_the_task_before_its_next_one(regis
     for taken in steps.values():
         assert taken[1::2] == ["told"] * (len(taken) // 2)
         assert "told" not in taken[::2]
+
+
+def test_receivers_of_coroutines_hold_up_neither_the_event_loop_nor_the_worker(registry):
+    told = []
+
+    @registry.background(name="awaited")
+    async def awaited():
+        pass
+
+    def receive(**kwargs):
+        told.append(threading.current_thread())
+
+    for _ in range(20):
+        awaited()
+    signals.task_successful.connect(receive)
+    try:
+        work_off(registry=registry._tasks, concurrency=4)
+    finally:
+        signals.task_successful.disconnect(receive)
+    assert len(told) == 20
+    assert threading.current_thread() not in told
+    assert "background_task event loop" not in {thread.name for thread in told}
