@@ -37,6 +37,11 @@ class File:
     def write(self) -> None:
         self.others[0].execute("INSERT INTO t VALUES (1)")
 
+    def write_beside_a_reader(self) -> None:
+        """As users' connections do: whoever asks has a read lock for some microseconds."""
+        self.others[0].execute(f"PRAGMA busy_timeout = {DEADLINE_SECONDS * 1000:.0f}")
+        self.write()
+
     def close(self) -> None:
         for other in self.others:
             other.close()
@@ -67,7 +72,7 @@ def test_commit_of_somebody_else_ends_the_wait(wakeup, file, waiting):
     wakeup.arm()
     assert is_noticing(wakeup)
     thread = waiting()
-    file.write()
+    file.write_beside_a_reader()
     thread.join(DEADLINE_SECONDS)
     assert not thread.is_alive()
 
