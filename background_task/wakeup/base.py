@@ -7,15 +7,15 @@ import random
 
 from .polling import Polling
 
-#: The shortest pause between two looks at an idle queue.
-SHORTEST_PAUSE_SECONDS = 0.01
-#: The pause is this part of the time without work. So whoever waited a second for its task may wait
-#: another quarter, and whoever comes after an hour waits no longer than ``--sleep``.
-PART = 0.25
+#: The shortest pause between two looks at an idle queue: it looks twenty times a second at most.
+SHORTEST_PAUSE_SECONDS = 0.05
+#: The pause is this part of the time without work. So a task that comes after five seconds waits a
+#: quarter of a second at most, and one that comes after an hour no longer than ``--sleep``.
+PART = 0.05
 #: Workers that were started together should not look together.
 LEAST_JITTER = 0.8
 #: A worker that is woken by the news of others looks no more often than ten times a second.
-LONGEST_REST_SECONDS = 0.1
+SHORTEST_REST_SECONDS, LONGEST_REST_SECONDS = 0.01, 0.1
 
 
 def pause_after(idle_seconds: float, *, longest: float, jitter: float) -> float:
@@ -98,5 +98,5 @@ class Patience:
         if now - self._woken_at > 2 * LONGEST_REST_SECONDS:
             self._pause = 0.0
         else:
-            self._pause = min(LONGEST_REST_SECONDS, max(SHORTEST_PAUSE_SECONDS, 2 * self._pause))
+            self._pause = min(LONGEST_REST_SECONDS, max(SHORTEST_REST_SECONDS, 2 * self._pause))
         self._woken_at = now
