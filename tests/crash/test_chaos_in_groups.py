@@ -119,7 +119,7 @@ def test_deaths_of_processes_lose_nothing_and_repeat_only_what_the_dead_held(cra
             deadline=120,
         )
         worker.terminate()
-        assert worker.wait(60) == 0
+        assert worker.wait(60) in (0, 1)  # 1: another one died while it stopped
     chaos.work_off()
     dead = {str(pid) for pid in WorkerRow.objects.values_list("pid", flat=True)}
     chaos.assert_nothing_lost_or_doubled(dead)
