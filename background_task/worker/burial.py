@@ -59,8 +59,9 @@ class Burial(threading.Thread):
         """Do what is left to do; return whether it could be done in time."""
         self._deaths.put(None)
         self.join(timeout=within)
+        is_done = not self.is_alive()  # asked first: told to give up, it may be gone in an instant
         self._is_last_try.set()
-        return not self.is_alive()
+        return is_done
 
     def run(self) -> None:
         """Bury until ``end`` is called."""
