@@ -11,7 +11,7 @@ Answer = TypeVar("Answer")
 def wait_until(
     predicate: Callable[[], Answer],
     *,
-    deadline: float = 10.0,
+    deadline: float = 30.0,
     message: str = "",
     interval: float = 0.01,
 ) -> Answer:
