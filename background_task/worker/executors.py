@@ -81,6 +81,7 @@ class InlineExecutor:
 
     def submit(self, claim: Claim) -> None:
         """Take a claim to be run by ``work_off``."""
+        self._moved_at = time.monotonic()
         self._waiting.append(claim)
 
     def work_off(self) -> None:
