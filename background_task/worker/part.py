@@ -16,7 +16,8 @@ from .lanes import LANES
 from .options import Options
 from .pace import Pace
 
-#: A claim that found nothing and took longer than this has looked at many rows.
+#: Two claims in a row that find nothing and take longer than this have looked at many rows. During
+#: one alone the machine may have stood still.
 LONG_SECONDS = 0.005
 #: It is repeated after so many times what it took, while others are busy.
 REST = 20
@@ -37,6 +38,7 @@ class Part:
         self.names = names
         self._pace = Pace(slots=executor.slots)
         self._rests_until = 0.0
+        self._in_vain = 0.0
         self._trial: Claim | None = None
         self._tried_at = 0.0
 
@@ -80,10 +82,14 @@ class Part:
             if claim.attempts:
                 self._trial, self._tried_at = claim, begun
         self._pace.claimed(len(claims))
-        ended = time.monotonic()
-        if not claims and ended - begun > LONG_SECONDS:
-            self._rests_until = ended + REST * (ended - begun)
+        self._take_note(time.monotonic(), since=begun, is_in_vain=not claims)
         return claims
+
+    def _take_note(self, now: float, *, since: float, is_in_vain: bool) -> None:
+        took = now - since if is_in_vain else 0.0
+        usual, self._in_vain = min(took, self._in_vain), took
+        if usual > LONG_SECONDS:
+            self._rests_until = now + REST * usual
 
     def _is_trial_on(self, now: float) -> bool:
         """Tell whether a row that has lost an attempt has only just begun.

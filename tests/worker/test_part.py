@@ -32,20 +32,22 @@ def control():
     control.polling.close()
 
 
-def claim_that_takes(seconds, *, clock, control, found=()):
+def claims_that_take(*seconds, clock, control, found=()):
     """A part that has just claimed."""
+    left = list(seconds)
 
     def claim(*args, **kwargs):
-        clock.now += seconds
+        clock.now += left.pop(0)
         return list(found)
 
     part = Part(InlineExecutor(lambda claim: None, control=control), lambda: ["f"])
-    part.claim(SimpleNamespace(claim=claim), "w", queues=(), room=10, is_ahead=False)
+    for _ in seconds:
+        part.claim(SimpleNamespace(claim=claim), "w", queues=(), room=10, is_ahead=False)
     return part
 
 
-def test_claim_that_finds_nothing_in_a_long_time_is_followed_by_a_rest(clock, control):
-    part = claim_that_takes(2 * LONG_SECONDS, clock=clock, control=control)
+def test_claims_that_find_nothing_in_a_long_time_are_followed_by_a_rest(clock, control):
+    part = claims_that_take(3 * LONG_SECONDS, 2 * LONG_SECONDS, clock=clock, control=control)
     assert part.rest() == pytest.approx(REST * 2 * LONG_SECONDS)
     clock.now += REST * 2 * LONG_SECONDS
     assert part.rest() == 0
@@ -53,9 +55,17 @@ def test_claim_that_finds_nothing_in_a_long_time_is_followed_by_a_rest(clock, co
 
 def test_quick_claim_and_one_that_finds_something_need_no_rest(clock, control):
     found = [SimpleNamespace(attempts=0)]
-    assert claim_that_takes(LONG_SECONDS / 2, clock=clock, control=control).rest() == 0
-    part = claim_that_takes(2 * LONG_SECONDS, clock=clock, control=control, found=found)
-    assert part.rest() == 0
+    quick = [LONG_SECONDS / 2] * 2
+    assert claims_that_take(*quick, clock=clock, control=control).rest() == 0
+    long = [2 * LONG_SECONDS] * 2
+    assert claims_that_take(*long, clock=clock, control=control, found=found).rest() == 0
+
+
+def test_one_claim_during_which_the_machine_stood_still_needs_no_rest(clock, control):
+    """Else a worker with one slow task would be blind for the new ones for a hundred seconds."""
+    assert claims_that_take(5, clock=clock, control=control).rest() == 0
+    quick_after = claims_that_take(5, LONG_SECONDS / 2, clock=clock, control=control)
+    assert quick_after.rest() == 0
 
 
 @pytest.mark.parametrize(
