@@ -14,7 +14,7 @@ from background_task.tasks import tasks
 from background_task.worker import Control, Loop, Options, Summary
 from tests.waiting import wait_until
 
-DEADLINE_SECONDS = 40.0
+DEADLINE_SECONDS = 60.0
 OVER = "the test is over"
 
 Ended = Callable[[str, dict[str, Any]], bool]
@@ -39,7 +39,7 @@ class Events:
     def of(self, name: str) -> list[dict[str, Any]]:
         return [fields for found, fields in list(self.all) if found == name]
 
-    def wait_for_any(self, *wanted: tuple[str, int], deadline: float = 20.0) -> None:
+    def wait_for_any(self, *wanted: tuple[str, int], deadline: float = 30.0) -> None:
         """Wait until one of the events has come so many times."""
 
         def has_come() -> bool:
@@ -49,7 +49,7 @@ class Events:
             if not self._changed.wait_for(has_come, deadline):
                 raise AssertionError(f"none of {wanted} came; came: {self.names}")
 
-    def wait_for(self, name: str, *, count: int = 1, deadline: float = 20.0) -> dict[str, Any]:
+    def wait_for(self, name: str, *, count: int = 1, deadline: float = 30.0) -> dict[str, Any]:
         """Wait until the event has come `count` times; its fields."""
         with self._changed:
             if not self._changed.wait_for(lambda: len(self.of(name)) >= count, deadline):
@@ -152,7 +152,7 @@ def work_off(**options: Any) -> Worker:
     return worker
 
 
-def wait_for_lock(pk: int, *, deadline: float = 20.0) -> str:
+def wait_for_lock(pk: int, *, deadline: float = 30.0) -> str:
     """Wait until somebody owns the row; its owner."""
     from background_task.models import Task
 

@@ -132,6 +132,7 @@ def test_each_kind_is_claimed_for_its_own_slots_only(registry):
     worker = Worker(concurrency=100, sleep=0.02)
     with worker.running():
         worker.events.wait_for("success", count=5)
+        worker.events.wait_for("start", count=6)
         assert Task.objects.filter(locked_by=worker.name).count() == 1
         assert Task.objects.filter(locked_by=None).count() == 4
         go_on.set()

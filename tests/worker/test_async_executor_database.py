@@ -189,8 +189,8 @@ def test_connections_are_closed_at_the_end(registry):
 
     look()
     work_off(1)
+    wait_until(lambda: threads_of_lanes() == [])
     assert [wrapper.connection for wrapper in seen] == [None]
-    assert threads_of_lanes() == []
 
 
 def test_queries_in_the_loop_itself_leave_nothing_where_they_are_allowed(registry, monkeypatch):
@@ -274,12 +274,13 @@ def test_broken_connection_costs_one_call(registry):
 
 @pytest.fixture
 def lanes():
+    wait_until(lambda: threads_of_lanes() == [])  # those of a worker of the test before
     lanes = Lanes(most=2)
     yield lanes
     for lane in lanes._all:
         lane.join(timeout=0)
     lanes.end(timeout=5)
-    assert threads_of_lanes() == []
+    wait_until(lambda: threads_of_lanes() == [])
 
 
 def lane_of(guest):

@@ -8,6 +8,7 @@ from django.db import OperationalError, connection
 
 from background_task.models import CompletedTask, Task
 from background_task.store import get_store
+from background_task.worker import hand
 from tests.worker.faults import Outage, ReplyLost
 from tests.worker.running import Worker, with_experience
 
@@ -15,6 +16,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 PLAIN, REPEATING = 5, 3
 ALL = PLAIN + REPEATING
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """On a machine that stands still for a moment, nothing in hand goes back."""
+    monkeypatch.setattr(hand, "STALLED_SECONDS", 60)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The time limit of a run: it ends what goes on, and never touches what has returned."""
 
 import asyncio
+import re
 import signal
 import threading
 import time
@@ -105,7 +106,7 @@ def test_strike_a_thread_ends_the_run_and_says_why():
     with watched(limits):
         error = in_thread(lambda: Run(limits, a_claim(), 0.05).call(spin))
     assert type(error) is TaskTimeout
-    assert "shop.tasks.slow was ended after 0." in str(error)
+    assert re.search(r"shop\.tasks\.slow was ended after \d+\.\d s", str(error))
     assert "BACKGROUND_TASK_TIMEOUT_SECONDS is 0.05" in str(error)
 
 

@@ -26,11 +26,11 @@ def test_scheduled_task_wakes_an_idle_worker_at_its_time(calls, threads):
     task = calls.proxy(1, schedule=1)
     worker = Worker(threads=threads, sleep=LONG)
     with worker.running():
-        told = worker.events.wait_for("idle")
-        assert 0 < told["seconds"] <= 1
         worker.events.wait_for("success")
+    waits = worker.events.all[: worker.events.names.index("start")]
+    assert all(0 < told["seconds"] <= 1 for name, told in waits if name == "idle")
     done = CompletedTask.objects.get()
-    assert timedelta(0) <= done.started_at - task.run_at < timedelta(seconds=5)
+    assert timedelta(0) <= done.started_at - task.run_at < timedelta(seconds=20)
 
 
 def test_priorities_and_times_decide_the_order(calls):
@@ -225,7 +225,7 @@ def test_worker_enters_itself_and_says_goodbye(calls):
 
 
 def test_evicted_worker_goes_on_under_a_new_name(calls):
-    worker = Worker(sleep=0.02, lease=timedelta(seconds=1))
+    worker = Worker(sleep=0.02, lease=timedelta(seconds=4))
     with worker.running():
         worker.events.wait_for("idle")
         former = worker.name
@@ -294,7 +294,16 @@ def test_summary_counts_what_became_of_the_tasks(calls, registry, settings, thre
     last = fail()
     Task.objects.filter(pk=last.pk).update(attempts=1)
     worker = Worker(threads=threads, sleep=0.02, lease=timedelta(seconds=1))
-    worker.run(until=lambda name, fields: worker.events.names.count("success") == 2)
+    ends = {
+        "success": 2,
+        "retry": 2,
+        "failure": 1,
+    }  # one retry is of the lost attempt
+
+    def is_done(*event):
+        return all(worker.events.names.count(name) == count for name, count in ends.items())
+
+    worker.run(until=is_done)
     summary = worker.loop.summary
     assert (summary.succeeded, summary.retried, summary.failed) == (2, 1, 1)
     assert (summary.recovered, summary.late, summary.released) == (1, 0, 0)
@@ -344,12 +353,22 @@ def test_inline_executor_shows_its_claim_to_other_threads():
     control.polling.close()
 
 
+def test_claims_in_hand_are_not_held_up_before_the_first_has_had_the_time_to_begin():
+    """The rivals: the loop, about to run them, and the keeper, which would hand them back."""
+    control = Control()
+    executor = InlineExecutor(lambda claim: None, control=control)
+    executor.submit("the claim")
+    assert not executor.is_stalled(time.monotonic(), LONG)
+    assert executor.is_stalled(time.monotonic() + 2 * LONG, LONG)
+    control.polling.close()
+
+
 def test_duration_ends_an_idle_worker_at_its_time(calls, threads):
     worker = Worker(threads=threads, sleep=LONG, duration=0.5)
     began = time.monotonic()
     with worker.running():
-        wait_until(lambda: worker.control.is_stopping, deadline=10)
-    assert 0.5 <= time.monotonic() - began < 10
+        wait_until(lambda: worker.control.is_stopping)
+    assert 0.5 <= time.monotonic() - began < LONG / 5
     assert worker.control.reason == "the duration is over"
 
 

@@ -141,7 +141,13 @@ def test_model_receiver_that_raises_keeps_no_lost_attempt_from_being_recorded(
     )
     Task.objects.filter(pk=lost.pk).update(locked_by="dead:1:0", claim_number=1)
     calls.proxy("next")
-    worker = work_off(until=lambda name, fields: fields.get("lost"), lease=timedelta(seconds=1))
+    told = []
+
+    def is_done(name, fields):
+        told.append(name if fields.get("lost") else None)
+        return calls and "failure" in told
+
+    worker = work_off(until=is_done, lease=timedelta(seconds=1))
     assert calls == ["next"]
     assert worker.summary.recovered == 1
     assert CompletedTask.objects.get(failed_at__isnull=False).uid == lost.uid

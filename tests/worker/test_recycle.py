@@ -1,6 +1,7 @@
 """When a worker has worked long enough."""
 
 import mmap
+import re
 
 import pytest
 
@@ -29,7 +30,7 @@ def test_grow_old_is_enough():
     recycling = Recycling(max_age=3600)
     assert recycling.reason() is None
     recycling._born -= 3601
-    assert recycling.reason() == "recycled: it worked for 3601 s, with --max-age 3600"
+    assert re.search(r"^recycled: it worked for 36\d\d s, with --max-age 3600$", recycling.reason())
 
 
 def test_take_memory_is_enough_only_after_the_first_task():
