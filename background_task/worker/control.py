@@ -23,6 +23,9 @@ SLICE_SECONDS = 0.1
 #: How long a worker that must leave at once may take to hand back its rows.
 LAST_SECONDS = 5.0
 
+#: The pause between interruptions of a task that keeps the worker from leaving.
+AGAIN_SECONDS = 1.0
+
 
 class Control:
     """Orders to one worker.
@@ -125,7 +128,7 @@ class Control:
     def enforce_deadline(self) -> None:
         """Called by the watchdog several times a second: see that the worker leaves in time.
 
-        First the main thread's task is interrupted; again every second, because a bare ``except:``
+        First the main thread's task is interrupted; again after a while, because a bare ``except:``
         may swallow the interruption. If the worker still does not get to leaving (it may be waiting
         for a lock or a socket), the process is ended.
         """
@@ -138,7 +141,7 @@ class Control:
                 self.is_at_once = True
                 self.interrupt()
             return
-        if now - self._interrupted_at > 1:
+        if now - self._interrupted_at > AGAIN_SECONDS:
             self._interrupted_at = now
             self.interrupt()
         if now - self._leaving_since > LAST_SECONDS and self.end_process is not None:

@@ -18,6 +18,9 @@ from tests.worker.running_async import LONG
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SETTINGS = {"INSTALLED_APPS": [*INSTALLED_APPS, "tests.worker"]}
+#: Time to clean up, and to leave, however slow the machine is.
+LEAVE_IN_PEACE = {"background_task.worker.control.LAST_SECONDS": 60}
+CLEAN_UP_IN_PEACE = {**LEAVE_IN_PEACE, "background_task.worker.aio.CANCEL_SECONDS": 60}
 
 
 def worker(*arguments, **settings):
@@ -59,13 +62,13 @@ def test_signal_lets_running_coroutines_finish_and_starts_no_other(tmp_path):
 
 def test_second_signal_cancels_coroutines_which_may_clean_up():
     held = [waiting.hold_and_clean_up("one"), waiting.hold_and_clean_up("two")]
-    with worker() as process:
+    with worker(TEST_CONSTANTS=CLEAN_UP_IN_PEACE) as process:
         has_begun("one")
         has_begun("two")
         process.terminate()
         process.wait_for_line("Stopping")
         process.terminate()
-        assert process.wait(15) == 0
+        assert process.wait(20) == 0
     assert_released(*held)
     assert Ledger.objects.filter(key__endswith=":cleaned up").count() == 2
     assert "2 released" in process.output
@@ -73,10 +76,11 @@ def test_second_signal_cancels_coroutines_which_may_clean_up():
 
 def test_deadline_after_a_signal_cancels_what_still_runs():
     held = waiting.hold_and_clean_up("held")
-    with worker(BACKGROUND_TASK_SHUTDOWN_SECONDS=0.5) as process:
+    settings = {"BACKGROUND_TASK_SHUTDOWN_SECONDS": 0.5, "TEST_CONSTANTS": CLEAN_UP_IN_PEACE}
+    with worker(**settings) as process:
         has_begun("held")
         process.terminate()
-        assert process.wait(15) == 0
+        assert process.wait(20) == 0
     assert_released(held)
     assert Ledger.objects.filter(key="held:cleaned up").exists()
 
@@ -84,7 +88,7 @@ def test_deadline_after_a_signal_cancels_what_still_runs():
 @pytest.mark.parametrize("name", ["ignore_cancellation", "block_loop"])
 def test_coroutine_that_cannot_be_cancelled_is_released_and_the_process_ends(name, tmp_path):
     stubborn = getattr(waiting, name)("stubborn", str(tmp_path / "never"))
-    with worker() as process:
+    with worker(TEST_CONSTANTS=LEAVE_IN_PEACE) as process:
         has_begun("stubborn")
         process.terminate()
         process.wait_for_line(r"Stopping \(SIGTERM\)")
@@ -156,4 +160,4 @@ def test_time_limit_cancels_the_coroutine_and_nobody_else(registry, settings):
         here.events.wait_for("success")
     row = Task.objects.get()
     assert (row.task_name, row.attempts) == ("long", 1)
-    assert "TaskTimeout: long was ended after 0." in row.last_error
+    assert "TaskTimeout: long was ended after " in row.last_error
