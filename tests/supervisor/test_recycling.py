@@ -43,8 +43,8 @@ def test_max_memory_ends_the_worker_after_the_task_that_took_it():
 
 def test_max_age_ends_the_worker_when_the_running_task_is_done(tmp_path):
     hold("held", str(tmp_path / "go"))
-    with worker_process("--sleep", "0.1", "--max-age", "1") as worker:
-        worker.wait_for_line(r"Stopping \(recycled: it worked for 1 s, with --max-age 1\)")
+    with worker_process("--sleep", "0.1", "--max-age", "4") as worker:
+        worker.wait_for_line(r"Stopping \(recycled: it worked for \d+ s, with --max-age 4\)")
         (tmp_path / "go").touch()
         assert worker.wait() == 0
     assert CompletedTask.objects.get().attempts == 1
@@ -57,7 +57,7 @@ def test_processes_replace_recycled_ones_at_once():
         here.tell_process(str(number))
     options = ("--sleep", "0.1", "--processes", "2", "--max-tasks", "3")
     with worker_process(*options, settings=SETTINGS) as parent:
-        wait_until(lambda: CompletedTask.objects.count() == 12, deadline=40)
+        wait_until(lambda: CompletedTask.objects.count() == 12, deadline=60)
         parent.terminate()
         assert parent.wait() == 0
     found = Counter(key.split()[1] for key in Ledger.objects.values_list("key", flat=True))
