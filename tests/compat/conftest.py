@@ -9,6 +9,7 @@ import pytest
 
 from background_task.tasks import tasks
 from tests.compat.running import Recording, Runs, SignalLog
+from tests.worker.running import let_end_without_work
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +27,12 @@ def mode(request, settings):
     settings.BACKGROUND_TASK_RUN_ASYNC = request.param
     settings.BACKGROUND_TASK_ASYNC_THREADS = 2
     return request.param
+
+
+@pytest.fixture
+def end_without_work(monkeypatch):
+    """The command ends when it has nothing left to do."""
+    let_end_without_work(monkeypatch)
 
 
 @pytest.fixture

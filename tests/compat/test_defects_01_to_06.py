@@ -321,13 +321,14 @@ def test_defect_06_signal_to_stop_ends_the_idle_sleep():
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("end_without_work")
 def test_defect_06_command_works_outside_the_main_thread(recording):
     recording.proxy(1)
     outcome = []
 
     def work():
         try:
-            call_command("process_tasks", duration=1, sleep=0.05, verbosity=0)
+            call_command("process_tasks", duration=60, sleep=0.05, verbosity=0)
             outcome.append("ended")
         finally:
             connection.close()

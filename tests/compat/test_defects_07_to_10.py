@@ -68,7 +68,7 @@ def test_defect_07_workers_with_equal_process_ids_have_different_names():
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("os_signals")
+@pytest.mark.usefixtures("os_signals", "end_without_work")
 def test_defect_07_name_of_live_worker_is_known_to_be_running():
     seen = []
 
@@ -80,7 +80,7 @@ def test_defect_07_name_of_live_worker_is_known_to_be_running():
         seen.append(row.locked_by_pid_running())
 
     looking()
-    call_command("process_tasks", duration=1, sleep=0.05, verbosity=0)
+    call_command("process_tasks", duration=60, sleep=0.05, verbosity=0)
     (name, is_running), is_stranger_running = seen
     assert not name.isdigit()
     assert (is_running, is_stranger_running) == (True, False)
@@ -157,7 +157,7 @@ def test_defect_09_poll_does_not_load_every_due_row(recording, name):
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("os_signals")
+@pytest.mark.usefixtures("os_signals", "end_without_work")
 def test_defect_10_task_running_longer_than_max_run_time_is_not_given_to_another(settings):
     settings.MAX_RUN_TIME = 60
     given = []
@@ -170,7 +170,7 @@ def test_defect_10_task_running_longer_than_max_run_time_is_not_given_to_another
         given.append(Task.objects.find_available().first())
 
     long()
-    call_command("process_tasks", duration=1, sleep=0.05, verbosity=0)
+    call_command("process_tasks", duration=60, sleep=0.05, verbosity=0)
     assert given == [None, None, None]
     assert not Task.objects.exists()
     assert CompletedTask.objects.get().attempts == 1

@@ -244,7 +244,7 @@ def test_defect_19_database_error_while_polling_does_not_end_the_worker(
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("os_signals")
+@pytest.mark.usefixtures("os_signals", "end_without_work")
 def test_defect_19_connection_that_breaks_in_a_task_is_replaced_for_the_next(recording):
     @tasks.background(name="breaks")
     def breaks():
@@ -255,7 +255,7 @@ def test_defect_19_connection_that_breaks_in_a_task_is_replaced_for_the_next(rec
     breaks(priority=8)
     recording.proxy(1)
     try:
-        call_command("process_tasks", duration=1, sleep=0.05, verbosity=0)
+        call_command("process_tasks", duration=60, sleep=0.05, verbosity=0)
     finally:
         connection.close()
     assert recording.calls == [((1,), {})]

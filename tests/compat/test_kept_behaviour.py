@@ -141,10 +141,11 @@ class InsideTestCase(TestCase):
         assert self.recording.calls == [((1,), {})]
         assert CompletedTask.objects.count() == 1
 
+    @pytest.mark.usefixtures("end_without_work")
     def test_call_command_process_tasks_drains_the_queue(self):
         self.proxy(1)
         self.proxy(2)
-        call_command("process_tasks", duration=1, sleep=0.05, verbosity=0)
+        call_command("process_tasks", duration=60, sleep=0.05, verbosity=0)
         assert self.recording.calls == [((1,), {}), ((2,), {})]
         assert not Task.objects.exists()
         assert CompletedTask.objects.count() == 2

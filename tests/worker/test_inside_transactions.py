@@ -10,9 +10,9 @@ from django.test import TestCase, TransactionTestCase
 
 from background_task.models import CompletedTask, Task, Worker
 from background_task.tasks import tasks
-from background_task.worker import Loop
 from tests.app.models import Ledger, TextOwner
 from tests.app.tasks import fail, record
+from tests.worker.running import let_end_without_work
 
 
 @pytest.fixture(autouse=True)
@@ -47,17 +47,7 @@ def broken(registry):
 
 @pytest.fixture(autouse=True)
 def end_without_work(monkeypatch):
-    """Let the command end once it has looked in vain a few times, however slow the machine is."""
-    wait, looks = Loop._wait, []
-
-    def wait_and_end(loop):
-        wait(loop)
-        if not loop.executor.load():
-            looks.append(loop)
-        if looks.count(loop) == 5:
-            loop.control.stop("nothing is left", within=20, is_order=False)
-
-    monkeypatch.setattr(Loop, "_wait", wait_and_end)
+    let_end_without_work(monkeypatch)
 
 
 def keys():
