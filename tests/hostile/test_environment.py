@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 SETTINGS = {
     "INSTALLED_APPS": [*INSTALLED_APPS, "tests.hostile.apps.HostileConfig"],
-    "BACKGROUND_TASK_LEASE_SECONDS": 2,
+    "BACKGROUND_TASK_LEASE_SECONDS": 8,  # nobody alive is so late, on any machine
 }
 DATABASE = django_settings.DATABASE
 
@@ -90,7 +90,7 @@ def test_worker_that_never_sees_its_tables_can_be_stopped(tmp_path):
     ):
         worker.wait_for_line("The database cannot be used")
         worker.terminate()
-        assert worker.wait(15) == 0
+        assert worker.wait() == 0
     assert "Traceback" not in worker.output
 
 
@@ -307,7 +307,7 @@ def test_twins_in_two_containers_are_told_apart(tmp_path):
         assert one.wait() == -signal.SIGKILL
         for key in "abc":
             (tmp_path / key).touch()
-        wait_until(lambda: not Task.objects.exists(), deadline=40)
+        wait_until(lambda: not Task.objects.exists(), deadline=60)
         two.terminate()
         assert two.wait() == 0
     uids = {task.pk: task.uid for task in (first, second, third)}

@@ -22,7 +22,7 @@ def work_off(*arguments, rows):
     with worker_process("--sleep", "0.1", *arguments, settings=SETTINGS) as worker:
         wait_until(
             lambda: CompletedTask.objects.count() == rows,
-            deadline=40,
+            deadline=90,
             message="everything was run",
         )
         worker.terminate()

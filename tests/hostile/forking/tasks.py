@@ -28,7 +28,7 @@ def terminate_a_child():
     assert parent_end.poll(20)
     assert parent_end.recv(), "the child has the worker's handler"
     child.terminate()
-    child.join(10)
+    child.join(30)
     Ledger.objects.create(key=f"exit code {child.exitcode}")
     child.kill()
     child.join()
@@ -43,11 +43,11 @@ def use_a_pool():
         assert parent_end.poll(20)
         children = FORK.active_children()
         # Would hang for ever; the children are killed so that the task at least comes to say so.
-        killer = threading.Timer(10, lambda: [child.kill() for child in children])
+        killer = threading.Timer(30, lambda: [child.kill() for child in children])
         killer.start()
     killer.cancel()
     for child in children:
-        child.join(10)
+        child.join(30)
     Ledger.objects.create(key=f"exit codes {sorted({child.exitcode for child in children})}")
 
 
@@ -74,7 +74,7 @@ def fork(how):
         return found
 
     try:
-        wait_until(has_ended, deadline=10)
+        wait_until(has_ended, deadline=30)
     except AssertionError:
         os.kill(pid, 9)
         os.waitpid(pid, 0)
