@@ -16,6 +16,8 @@ MODES = {
     "threads": ["--threads", "4"],
     "async": ["--async", "4"],
 }
+#: How many tasks are on threads at the same time.
+SLOTS = {"--threads 4": 4, "--async 4": 1}
 #: The hop, and the how-manieth time it is reached the worker dies. By then it claims many at once.
 HOPS = {"claim": 50, "run": 50, "finish": 4, "group": 4, "signal": 50}
 
@@ -135,9 +137,12 @@ def test_end_by_signal_records_what_was_gathered_and_releases_what_is_in_hand(
     before = schedule(60, priority=2)
     crash.signal_worker("told", names, str(tmp_path / "told"), priority=1)
     schedule(3000, start=60)
+    # Without threads the only task that is interrupted is the one that sends the signals. A thread
+    # may be in the middle of one, whatever it has just noted, if the machine does not let it go on.
+    interrupted = SLOTS.get(" ".join(mode), 0) if names == ENDS["second signal"] else 0
     with crashes.worker(*mode) as worker:
         assert worker.wait() == 0
-    assert_nothing_is_left_behind(crashes)
+    assert_nothing_is_left_behind(crashes, interrupted=interrupted)
     done = set(CompletedTask.objects.values_list("uid", flat=True))
     assert before <= done
     assert Task.objects.exists()
@@ -145,23 +150,25 @@ def test_end_by_signal_records_what_was_gathered_and_releases_what_is_in_hand(
     runs = crashes.runs
     told = runs.pop("told")
     assert told == 1 or names == ENDS["second signal"]  # that one is interrupted, and runs again
-    assert set(runs.values()) == {1}
+    assert set(runs.values()) <= {1, 2}
+    assert sum(runs.values()) - len(runs) <= interrupted
     assert set(CompletedTask.objects.values_list("attempts", "failed_at")) == {(1, None)}
 
 
 def test_end_of_duration_records_what_was_gathered_and_releases_what_is_in_hand(crashes, mode):
     schedule(20_000)
-    with crashes.worker("--duration", "1", *mode) as worker:
+    with crashes.worker("--duration", "3", *mode) as worker:
         assert worker.wait() == 0
     assert_nothing_is_left_behind(crashes)
     assert set(crashes.runs.values()) == {1}
 
 
-def assert_nothing_is_left_behind(crashes):
-    """Each run is recorded, and whatever was not run is as it was."""
+def assert_nothing_is_left_behind(crashes, *, interrupted=0):
+    """Each run but those interrupted is recorded, and whatever was not run is as it was."""
     assert not Task.objects.filter(locked_by__isnull=False).exists()
     assert set(Task.objects.values_list("attempts", flat=True)) <= {0}
     recorded = CompletedTask.objects.filter(attempts=1, failed_at=None)
     not_done = crashes.runs["told"] if Task.objects.filter(task_params__contains="told") else 0
     assert recorded.count() == CompletedTask.objects.count()
-    assert recorded.count() == sum(crashes.runs.values()) - not_done
+    runs = sum(crashes.runs.values()) - not_done
+    assert runs - interrupted <= recorded.count() <= runs
