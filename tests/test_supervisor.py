@@ -19,7 +19,7 @@ pytest.importorskip("PIL", reason="Pillow, which the example needs, is not insta
 
 pytestmark = pytest.mark.only_on("sqlite")  # the example brings its own SQLite database
 
-SLOW_TASK = "from library.tasks import build_concordance; build_concordance(pause_seconds=1.0)"
+SLOW_TASK = "from library.tasks import build_concordance; build_concordance(pause_seconds=2.0)"
 QUICK_TASK = "from library.tasks import write_report; write_report()"
 
 
@@ -58,14 +58,14 @@ class Supervisor:
         """Wait until the worker is up and has told the database so; return its pid."""
         wait_until(
             lambda: "RUNNING" in self.control("status", "worker"),
-            deadline=30,
+            deadline=60,
             interval=0.2,
             message="supervisord reports the worker as running",
         )
         pid = self.worker_pid()
         alive = f"select 1 from background_task_worker where pid = {pid}"
         wait_until(
-            lambda: query(self.database, alive), deadline=30, message="the worker's first heartbeat"
+            lambda: query(self.database, alive), deadline=60, message="the worker's first heartbeat"
         )
         return pid
 
@@ -112,7 +112,7 @@ def supervisor():
 
 def test_stop_while_a_task_runs_lets_it_finish_and_leaves_nothing_locked(supervisor):
     supervisor.schedule(SLOW_TASK)
-    wait_until(supervisor.locked, deadline=20, message="the worker claims the slow task")
+    wait_until(supervisor.locked, deadline=60, message="the worker claims the slow task")
 
     stop_asked_at = datetime.now(timezone.utc).replace(tzinfo=None)
     assert supervisor.control("stop", "worker") == "worker: stopped"
@@ -130,7 +130,7 @@ def test_start_after_stop_runs_what_was_scheduled_in_between(supervisor):
 
     assert supervisor.control("start", "worker") == "worker: started"
 
-    wait_until(lambda: supervisor.finished("write_report"), deadline=20)
+    wait_until(lambda: supervisor.finished("write_report"), deadline=60)
     assert query(supervisor.database, "select 1 from background_task") == []
 
 
@@ -141,7 +141,7 @@ def test_restart_replaces_the_worker_and_the_new_one_works(supervisor):
 
     assert supervisor.wait_for_worker() != before
     supervisor.schedule(QUICK_TASK)
-    wait_until(lambda: supervisor.finished("write_report"), deadline=20)
+    wait_until(lambda: supervisor.finished("write_report"), deadline=60)
 
 
 def test_killed_worker_is_started_again_and_the_new_one_works(supervisor):
@@ -151,10 +151,10 @@ def test_killed_worker_is_started_again_and_the_new_one_works(supervisor):
 
     wait_until(
         lambda: supervisor.worker_pid() not in (0, before),
-        deadline=20,
+        deadline=60,
         interval=0.2,
         message="supervisord starts another worker",
     )
     supervisor.wait_for_worker()
     supervisor.schedule(QUICK_TASK)
-    wait_until(lambda: supervisor.finished("write_report"), deadline=20)
+    wait_until(lambda: supervisor.finished("write_report"), deadline=60)

@@ -9,6 +9,7 @@ from background_task import telemetry
 from background_task.wakeup import Polling, listen_notify, make_wakeup
 from tests.waiting import wait_until
 from tests.wakeup.clock import Clock
+from tests.wakeup.sessions import idle_workers
 
 #: Longer than any test may take: a wait that reaches it fails.
 FOR_EVER = 600.0
@@ -26,6 +27,8 @@ def polling():
 def wakeup(transactional_db, polling):
     """What suits the database of this run."""
     listen_notify._tested_at.clear()
+    if connection.vendor == "postgresql":
+        wait_until(lambda: idle_workers() == 0, message="those of the test before are gone")
     wakeup = make_wakeup("default", polling)
     yield wakeup
     wakeup.close()
