@@ -83,11 +83,11 @@ def test_own_loop_takes_no_more_rows_than_the_pool_has_threads(settings):
     loop = threading.Thread(target=serve, daemon=True)
     loop.start()
     try:
-        wait_until(lambda: len(begun) == 2)
+        wait_until(lambda: (len(begun), len(returned)) == (2, 2))
         # The third row waits in the call that claimed it; the others are left to other workers.
         loop.join(0.5)
         assert loop.is_alive()
-        assert len(returned) == 2
+        assert (len(begun), len(returned)) == (2, 2)
         assert Task.objects.filter(locked_by=None).count() >= 3
     finally:
         may_end.set()
