@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 
 from background_task.models import CompletedTask, Task
 from tests.crash import tasks as crash
@@ -86,6 +86,7 @@ def test_worker_frozen_with_tasks_in_hand_begins_none_that_others_have_run(crash
     crash.note_only.bulk(calls[200:])
     with crashes.worker(*mode) as frozen:
         wait_until(lambda: is_stopped(frozen), deadline=30)
+        go_on_to_the_end_of_a_transaction(frozen)
         held = Task.objects.filter(locked_by__contains=f":{frozen.pid}:").count()
         before = runs_of(frozen, crashes)
         with crashes.worker(*mode) as other:
@@ -103,6 +104,25 @@ def test_worker_frozen_with_tasks_in_hand_begins_none_that_others_have_run(crash
     assert CompletedTask.objects.filter(failed_at=None, attempts__lte=2).count() == 601
     again = {key for key, runs in crashes.runs.items() if runs > 1}
     assert again <= set(after)
+
+
+def go_on_to_the_end_of_a_transaction(frozen):
+    """As long as it is in the middle of one, everybody else would wait for its locks."""
+    while True:
+        try:
+            wait_until(lambda: not has_locked_rows(frozen), deadline=1)
+        except AssertionError:
+            frozen.cont()
+            frozen.stop()
+            wait_until(lambda: is_stopped(frozen))
+        else:
+            return
+
+
+def has_locked_rows(worker):
+    with transaction.atomic():
+        held = Task.objects.filter(locked_by__contains=f":{worker.pid}:")
+        return len(held.select_for_update(skip_locked=True)) < held.count()
 
 
 def is_stopped(worker):
