@@ -86,12 +86,23 @@ class Worker:
     def run(self, *, until: Ended = is_idle, deadline: float = DEADLINE_SECONDS) -> Summary:
         """Work in this thread until an event says that it is enough."""
 
+        has_nothing = False
+
         def watch(name: str, fields: dict[str, Any]) -> None:
+            nonlocal has_nothing
+            has_nothing &= name != "start"
             if self.control.is_stopping or not until(name, fields):
                 return
             # A thread may not have begun yet with what it was given; it says so when it is done.
-            if until is not is_idle or not self.loop.executor.load():
-                self.stop()
+            if until is is_idle and self.loop.executor.load():
+                return
+            if until is is_idle and not has_nothing:
+                # While it looked, the keeper may have been handing something back, or the last
+                # slot been taken for whose functions it would otherwise have asked: once more.
+                has_nothing = not self.loop.hand._lock.locked()
+                self.control.polling.wake()
+                return
+            self.stop()
 
         emergency = threading.Timer(deadline, self.control.stop_now)
         emergency.daemon = True
