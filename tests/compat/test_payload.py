@@ -70,9 +70,7 @@ def test_run_tuple_argument_arrives_as_list(recording, runs):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(
-    "value", [object(), {1, 2}, b"bytes", 1j], ids=["object", "set", "bytes", "complex"]
-)
+@pytest.mark.parametrize("value", [object(), {1, 2}, 1j], ids=["object", "set", "complex"])
 def test_schedule_value_that_is_not_json_raises_type_error_and_saves_nothing(value, recording):
     with pytest.raises(TypeError):
         recording.proxy(value)
