@@ -6,9 +6,9 @@ import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
-from django.utils.timezone import is_naive, make_naive
+from django.utils.timezone import get_default_timezone, is_naive, make_naive
 
 from . import payload
 from .backoff import LONGEST, Backoff, Default
@@ -125,8 +125,10 @@ class Policy:
                     return run_at + length
                 except OverflowError:  # beyond the year 9999
                     return None
+            case datetime() as moment if is_naive(run_at):
+                return make_naive(moment, get_default_timezone())
             case datetime() as moment:
-                return make_naive(moment) if is_naive(run_at) else moment
+                return moment
         return None
 
     def decide(
@@ -152,17 +154,16 @@ class Policy:
         """
         kind = type(exception)  # isinstance would ask a hostile __class__
         if issubclass(kind, Discard):
-            return Drop(payload.storable(exception.reason))  # type: ignore[attr-defined]
-        is_asked_for = issubclass(kind, RetryLater)
-        spends_attempt = not is_asked_for or exception.spend_attempt  # type: ignore[attr-defined]
-        if not is_asked_for:
-            final = self._final(kind)
-            if final is not None:
-                return final
+            return Drop(payload.storable(str(cast(Discard, exception).reason)))
+        wait, spends_attempt = None, True
+        if issubclass(kind, RetryLater):
+            wish = cast(RetryLater, exception)
+            wait, spends_attempt = wish.delay_from(now), wish.spend_attempt
+        elif (final := self._final(kind)) is not None:
+            return final
         most = default_max_attempts if self.max_attempts is None else self.max_attempts
         if spends_attempt and attempt >= most:
             return GiveUp(f"attempt {attempt} of {most}")
-        wait = exception.delay_from(now) if is_asked_for else None  # type: ignore[attr-defined]
         if wait is not None:
             return Again(min(wait, LONGEST), spends_attempt)
         rule = self.backoff or Default()

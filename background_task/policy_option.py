@@ -157,7 +157,7 @@ def _expires(value: Any) -> timedelta | datetime:
     length = check_wait(value, what="expires")
     if not length:
         raise InvalidOptionError(
-            f"expires {brief(value)} leaves no time to start; use more than 0 seconds, or a datetime"
+            f"expires {brief(value)} leaves no time to start; use above 0 seconds, or a datetime"
         )
     return length
 

@@ -1,0 +1,485 @@
+"""Policies: what they take and refuse, how they are stored, and what they decide."""
+
+import json
+import pickle
+import random
+from dataclasses import fields, replace
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from functools import partial
+
+import pytest
+from django.test import override_settings
+from hypothesis import given, strategies as st
+
+from background_task.backoff import LONGEST, exponential, fixed, make_backoff
+from background_task.exceptions import (
+    BackgroundTaskError,
+    Discard,
+    InvalidPayloadError,
+    InvalidTaskError,
+    RetryLater,
+    Snooze,
+    StopNow,
+    TaskTimeout,
+)
+from background_task.policy import Again, Drop, GiveUp, Policy
+from background_task.policy_option import POLICY_OPTIONS, overrides
+
+NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
+MINUTE = timedelta(minutes=1)
+BERLIN = timezone(timedelta(hours=1))
+
+
+class RemoteError(ConnectionError):
+    """One of a project's own."""
+
+
+class Hostile(BaseException):
+    """Answers no question about itself."""
+
+    @property
+    def __class__(self):
+        raise RuntimeError("nobody asks me")
+
+    def __str__(self):
+        raise RuntimeError("nobody shows me")
+
+    __repr__ = __str__
+
+
+def decide(policy, exception, *, attempt=1, most=25, chance=None):
+    return policy.decide(
+        exception, attempt=attempt, default_max_attempts=most, now=NOW, chance=chance
+    )
+
+
+# Options
+
+
+def test_nothing_given_leaves_everything_open():
+    assert Policy.make() == Policy.make(**dict.fromkeys(POLICY_OPTIONS)) == Policy()
+
+
+def test_every_option_is_a_field_of_the_policy():
+    assert {*POLICY_OPTIONS, "problems"} == {field.name for field in fields(Policy)}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        ("max_attempts", 1, 1),
+        ("max_attempts", 2**31 - 1, 2**31 - 1),
+        ("backoff", 30, fixed(30)),
+        ("backoff", [1, 2], make_backoff([1, 2])),
+        ("retry_on", OSError, (OSError,)),
+        ("retry_on", [OSError, KeyError], (OSError, KeyError)),
+        ("retry_on", {OSError}, (OSError,)),
+        ("retry_on", (), ()),
+        ("retry_on", TaskTimeout, (TaskTimeout,)),
+        ("discard_on", frozenset([RemoteError]), (RemoteError,)),
+        ("timeout", 30, timedelta(seconds=30)),
+        ("timeout", 0, timedelta(0)),
+        ("timeout", 0.5, timedelta(seconds=0.5)),
+        ("timeout", MINUTE, MINUTE),
+        ("expires", 60, MINUTE),
+        ("expires", MINUTE, MINUTE),
+        ("expires", NOW, NOW),
+        ("expires", NOW.astimezone(BERLIN), NOW),
+        ("keep_result", False, False),
+        ("atomic", True, True),
+        ("repeat_on_failure", True, True),
+    ],
+)
+def test_option_is_taken_at_decoration_and_with_a_call(name, value, meant):
+    assert getattr(Policy.make(**{name: value}), name) == meant
+    assert Policy().merged(overrides({name: value})).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("max_attempts", value) for value in (True, 1.5, 3.0, "3", float("nan"), [3], object())],
+        ("backoff", object()),
+        ("backoff", True),
+        *[
+            (name, value)
+            for name in ("retry_on", "discard_on")
+            for value in (
+                ValueError("an instance"),
+                [OSError, ValueError()],
+                [OSError, int],
+                [[OSError]],
+                [None],
+                "builtins.OSError",
+                OSError | ValueError,
+                int,
+                type,
+                7,
+            )
+        ],
+        *[
+            (name, value)
+            for name in ("timeout", "expires")
+            for value in (True, "30", Decimal(30), [30], object())
+        ],
+        ("timeout", NOW),
+        *[
+            (name, value)
+            for name in ("keep_result", "atomic", "repeat_on_failure")
+            for value in (0, 1, "yes", "", [], object())
+        ],
+        ("no_such_option", None),
+        ("problems", ()),
+    ],
+)
+def test_option_of_wrong_type_is_refused(name, value):
+    for take in (lambda: Policy.make(**{name: value}), lambda: overrides({name: value})):
+        with pytest.raises(TypeError, match="use ") as caught:
+            take()
+        assert name in str(caught.value)
+        assert isinstance(caught.value, BackgroundTaskError)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("max_attempts", value) for value in (0, -1, 2**31, 10**400)],
+        pytest.param("max_attempts", 10**6000, id="thousands of digits"),
+        ("backoff", -1),
+        ("backoff", []),
+        *[
+            (name, value)
+            for name in ("timeout", "expires")
+            for value in (
+                -1,
+                -0.5,
+                timedelta(days=-1),
+                float("nan"),
+                float("inf"),
+                1e300,
+                10**400,
+                timedelta.max,
+                1e-9,
+            )
+        ],
+        ("expires", 0),
+        ("expires", timedelta(0)),
+        ("expires", datetime(2030, 1, 1)),
+        ("expires", datetime.max.replace(tzinfo=timezone(timedelta(hours=-1)))),
+        ("expires", datetime.min.replace(tzinfo=BERLIN)),
+    ],
+)
+def test_option_out_of_range_is_refused(name, value):
+    for take in (lambda: Policy.make(**{name: value}), lambda: overrides({name: value})):
+        with pytest.raises(ValueError, match="use ") as caught:
+            take()
+        assert name in str(caught.value)
+        assert isinstance(caught.value, BackgroundTaskError)
+        assert len(str(caught.value)) < 400
+
+
+# Options of single calls
+
+
+exceptions = st.lists(
+    st.sampled_from([OSError, KeyError, RemoteError, StopNow]), unique=True, max_size=3
+)
+option_values = st.fixed_dictionaries(
+    {},
+    optional={
+        "max_attempts": st.integers(1, 2**31 - 1),
+        "backoff": st.sampled_from([None, 30, [1, 2.5], exponential(), "default"]),
+        "retry_on": exceptions,
+        "discard_on": exceptions,
+        "timeout": st.timedeltas(timedelta(0), LONGEST),
+        "expires": st.timedeltas(timedelta(microseconds=1), LONGEST)
+        | st.datetimes(datetime(1900, 1, 1), timezones=st.sampled_from([BERLIN, timezone.utc])),
+        "keep_result": st.booleans(),
+        "atomic": st.booleans(),
+        "repeat_on_failure": st.booleans(),
+    },
+)
+
+
+def named(policy):
+    """The policy as it is after being stored: exceptions by their names."""
+    names = {
+        name: tuple(sorted(map(name_of, listed)))
+        for name in ("retry_on", "discard_on")
+        if (listed := getattr(policy, name)) is not None
+    }
+    return replace(policy, **names)
+
+
+def name_of(exception):
+    if isinstance(exception, str):
+        return exception
+    return f"{exception.__module__}.{exception.__qualname__}"
+
+
+@given(option_values)
+def test_stored_options_mean_the_same(options):
+    text = overrides(options)
+    assert (text is None) == all(value is None for value in options.values())
+    merged = Policy().merged(text)
+    assert merged == named(Policy.make(**options))
+    assert merged.problems == ()
+    assert Policy().merged(json.loads(text) if text else None) == merged
+
+
+@given(declared=option_values, own=option_values)
+def test_stored_options_come_before_the_declared_ones_and_leave_the_others(declared, own):
+    policy = Policy.make(**declared).merged(overrides(own))
+    for name in POLICY_OPTIONS:
+        source = own if own.get(name) is not None else declared
+        assert getattr(named(policy), name) == getattr(named(Policy.make(**source)), name)
+
+
+def test_stored_form_stays():
+    text = overrides(
+        {
+            "max_attempts": 3,
+            "backoff": [1, 60],
+            "retry_on": (RemoteError, OSError),
+            "discard_on": KeyError,
+            "timeout": 0,
+            "expires": NOW,
+            "keep_result": True,
+            "atomic": True,
+            "repeat_on_failure": False,
+        }
+    )
+    assert text == (
+        '{"max":3,"backoff":[1,60],"retry":["builtins.OSError","tests.unit.test_policy.RemoteError"'
+        '],"discard":["builtins.KeyError"],"timeout":0.0,"expires":"2030-01-01T00:00:00+00:00",'
+        '"keep":true,"atomic":true,"go_on":false}'
+    )
+
+
+@pytest.mark.parametrize("given_", [{}, {"timeout": None}, dict.fromkeys(POLICY_OPTIONS)])
+def test_call_without_options_stores_nothing(given_):
+    assert overrides(given_) is None
+
+
+def test_later_options_win_over_earlier_ones_and_none_takes_them_back():
+    first = overrides({"max_attempts": 3, "timeout": 30, "retry_on": OSError})
+    second = overrides({"max_attempts": 5, "timeout": None}, earlier=first)
+    assert json.loads(second) == {"retry": ["builtins.OSError"], "max": 5}
+    assert overrides({"max_attempts": None, "retry_on": None}, earlier=second) is None
+    assert overrides({}, earlier=second) == second
+
+
+def test_keys_of_a_later_version_are_kept_and_ignored():
+    text = overrides({"max_attempts": 2}, earlier='{"of_3_0":{"a":[1]}}')
+    assert json.loads(text) == {"of_3_0": {"a": [1]}, "max": 2}
+    assert Policy().merged(text) == Policy(max_attempts=2)
+    assert Policy().merged(text).problems == ()
+
+
+def test_function_as_backoff_is_refused_with_a_call_and_taken_at_decoration():
+    def wait(attempt, exception):
+        return 5
+
+    assert decide(Policy.make(backoff=wait), OSError()).delay == timedelta(seconds=5)
+    with pytest.raises(TypeError, match="cannot be stored with a call; give it to the decorator"):
+        overrides({"backoff": wait})
+
+
+@pytest.mark.parametrize(
+    "stored",
+    ["{", "null", "[]", "[1]", "7", '"text"', "NaN", "[" * 100_000, "\ud800", [1], 7],
+    ids=lambda stored: str(stored)[:10],
+)
+def test_options_that_cannot_be_read_are_left_out_and_told(stored):
+    policy = Policy(max_attempts=3).merged(stored)
+    assert policy.max_attempts == 3
+    (problem,) = policy.problems
+    assert "cannot be read" in problem
+    assert len(problem) < 500
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *[("max", value) for value in (0, -1, "3", True, 1.5, [1], {}, 10**400)],
+        *[("backoff", value) for value in (-1, True, "later", {"later": 1}, [], [[1]])],
+        ("backoff", {"exponential": [1, 2]}),
+        ("backoff", {"exponential": [0, 2, 3, 0]}),
+        *[("retry", value) for value in ("builtins.OSError", [1], {"a": 1}, 7, [["x"]])],
+        *[("discard", value) for value in (True, "x", [None])],
+        *[("timeout", value) for value in (-1, "30", True, float("nan"), 1e300, [])],
+        *[("expires", value) for value in (0, -1, "soon", "2030-01-01T00:00:00", "9999", {})],
+        *[(key, value) for key in ("keep", "atomic", "go_on") for value in (0, "yes", [])],
+    ],
+)
+def test_option_that_cannot_be_read_is_left_out_and_told(key, value):
+    policy = Policy.make(max_attempts=7, timeout=9)
+    text = json.dumps({"max": 2, "timeout": 4, key: value})
+    merged = policy.merged(text)
+    expected = Policy.make(
+        max_attempts=7 if key == "max" else 2, timeout=9 if key == "timeout" else 4
+    )
+    assert merged == expected
+    (problem,) = merged.problems
+    assert "is ignored" in problem
+
+
+def test_ordinary_row_costs_no_new_policy():
+    policy = Policy(max_attempts=3)
+    assert policy.merged(None) is policy
+    assert policy.merged("") is policy
+
+
+def test_policy_crosses_processes():
+    policy = Policy.make(backoff=exponential(), retry_on=RemoteError, expires=NOW, timeout=0)
+    assert pickle.loads(pickle.dumps(policy)) == policy
+
+
+# Expiry
+
+
+def test_expiry_counts_from_the_time_of_the_row_or_is_fixed():
+    assert Policy().expires_at(NOW) is None
+    assert Policy.make(expires=60).expires_at(NOW) == NOW + MINUTE
+    assert Policy.make(expires=NOW).expires_at(NOW + MINUTE) == NOW
+
+
+def test_expiry_beyond_the_calendar_is_none():
+    assert Policy.make(expires=60).expires_at(datetime.max.replace(tzinfo=timezone.utc)) is None
+
+
+@override_settings(USE_TZ=False, TIME_ZONE="Asia/Kolkata")
+def test_expiry_without_time_zones_is_in_that_of_the_project():
+    naive = datetime(2030, 1, 1, 5, 30)
+    policy = Policy.make(expires=naive)
+    assert policy.expires == NOW
+    assert policy.expires_at(datetime(2029, 1, 1)) == naive
+    assert Policy().merged(overrides({"expires": naive})) == policy
+    assert Policy.make(expires=60).expires_at(naive) == naive + MINUTE
+
+
+# Decisions
+
+
+def test_ordinary_error_is_tried_again_after_the_default_wait():
+    assert decide(Policy(), ValueError(), attempt=3) == Again(timedelta(seconds=86))
+
+
+@pytest.mark.parametrize(
+    ("most", "setting", "attempt", "is_over"),
+    [
+        (None, 25, 24, False),
+        (None, 25, 25, True),
+        (None, 1, 1, True),
+        (1, 25, 1, True),
+        (3, 1, 2, False),
+        (3, 25, 3, True),
+        (3, 25, 2**31 - 1, True),
+    ],
+)
+def test_attempts_end_at_the_limit_of_the_policy_or_of_the_setting(most, setting, attempt, is_over):
+    verdict = decide(Policy(max_attempts=most), ValueError(), attempt=attempt, most=setting)
+    assert isinstance(verdict, GiveUp if is_over else Again)
+    if is_over:
+        assert verdict.reason == f"attempt {attempt} of {most or setting}"
+
+
+def test_own_backoff_counts_and_gets_its_chance():
+    policy = Policy.make(backoff=exponential(MINUTE, jitter=1))
+    again = decide(policy, ValueError(), chance=random.Random(1))
+    assert again == Again(policy.backoff.delay(1, chance=random.Random(1)))
+    assert timedelta(0) < again.delay < MINUTE
+
+
+def test_broken_backoff_function_costs_no_attempt_and_is_told():
+    policy = Policy.make(backoff=lambda attempt, exception: exception.headers["Retry-After"])
+    again = decide(policy, ValueError())
+    assert again.delay == timedelta(seconds=6)
+    assert "AttributeError" in again.problem
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+@pytest.mark.parametrize(
+    ("options", "raised", "kind"),
+    [
+        ({"retry_on": OSError}, OSError, Again),
+        ({"retry_on": OSError}, RemoteError, Again),
+        ({"retry_on": RemoteError}, OSError, GiveUp),
+        ({"retry_on": [KeyError, RemoteError]}, RemoteError, Again),
+        ({"retry_on": ()}, ValueError, GiveUp),
+        ({"retry_on": BaseException}, KeyboardInterrupt, Again),
+        ({"retry_on": Exception}, TaskTimeout, GiveUp),
+        ({"retry_on": (Exception, TaskTimeout)}, TaskTimeout, Again),
+        ({"retry_on": OSError}, Hostile, GiveUp),
+        ({"retry_on": Hostile}, Hostile, Again),
+        ({"retry_on": BaseException}, InvalidTaskError, GiveUp),
+        ({"retry_on": BaseException}, InvalidPayloadError, GiveUp),
+        ({"discard_on": OSError}, RemoteError, Drop),
+        ({"discard_on": OSError}, ValueError, Again),
+        ({"discard_on": Hostile}, Hostile, Drop),
+        ({"discard_on": OSError, "retry_on": OSError}, OSError, Drop),
+        ({"discard_on": BaseException}, InvalidTaskError, GiveUp),
+        ({"discard_on": BaseException, "max_attempts": 1}, OSError, Drop),
+        ({"retry_on": OSError, "max_attempts": 1}, OSError, GiveUp),
+        ({"discard_on": BaseException}, RetryLater, Again),
+        ({"retry_on": ()}, RetryLater, Again),
+        ({"retry_on": (), "max_attempts": 1}, partial(Snooze, 1), Again),
+        ({"retry_on": BaseException}, Discard, Drop),
+    ],
+)
+def test_order_of_the_rules(options, raised, kind, is_stored):
+    policy = Policy().merged(overrides(options)) if is_stored else Policy.make(**options)
+    assert type(decide(policy, raised())) is kind
+
+
+def test_stored_exception_that_is_not_known_here_is_just_never_raised():
+    policy = Policy().merged('{"retry":["gone.away.Error","builtins.KeyError"],"discard":["x"]}')
+    assert type(decide(policy, KeyError())) is Again
+    assert type(decide(policy, ValueError())) is GiveUp
+
+
+def test_stored_exception_of_a_function_is_recognised():
+    class LocalError(Exception):
+        pass
+
+    policy = Policy().merged(overrides({"discard_on": LocalError}))
+    assert decide(policy, LocalError()) == Drop(f"{LocalError.__qualname__} is in discard_on")
+
+
+def test_discard_gives_its_reason_as_a_database_can_hold_it():
+    assert decide(Policy(), Discard("cancelled\x00")) == Drop("cancelled\\x00")
+    assert decide(Policy(max_attempts=1), Discard(), attempt=9) == Drop("")
+
+
+@pytest.mark.parametrize(
+    ("exception", "verdict"),
+    [
+        (RetryLater(30), Again(timedelta(seconds=30))),
+        (RetryLater(30, spend_attempt=False), Again(timedelta(seconds=30), False)),
+        (RetryLater(), Again(timedelta(seconds=21))),
+        (RetryLater(spend_attempt=False), Again(timedelta(seconds=21), False)),
+        (RetryLater(0), Again(timedelta(0))),
+        (RetryLater(NOW + MINUTE), Again(MINUTE)),
+        (RetryLater(NOW - MINUTE), Again(timedelta(0))),
+        (RetryLater("Tue, 01 Jan 2030 00:01:00 GMT"), Again(MINUTE)),
+        (RetryLater(10**400), Again(LONGEST)),
+        (RetryLater(NOW.replace(year=9999)), Again(LONGEST)),
+        (Snooze(MINUTE), Again(MINUTE, False)),
+        (Snooze(NOW + MINUTE), Again(MINUTE, False)),
+    ],
+)
+def test_wish_for_another_run_is_granted(exception, verdict):
+    assert decide(Policy(), exception, attempt=2) == verdict
+
+
+@pytest.mark.parametrize("exception", [RetryLater(), RetryLater(5)])
+def test_wish_that_spends_the_last_attempt_fails(exception):
+    assert decide(Policy(max_attempts=2), exception, attempt=2) == GiveUp("attempt 2 of 2")
+
+
+@pytest.mark.parametrize(
+    "exception", [Snooze(60), RetryLater(60, spend_attempt=False), Snooze(NOW + MINUTE)]
+)
+def test_wish_that_spends_nothing_is_granted_at_the_last_attempt(exception):
+    assert decide(Policy(max_attempts=1), exception, attempt=9) == Again(MINUTE, False)
