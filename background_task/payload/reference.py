@@ -7,7 +7,7 @@ from typing import Any
 
 from django.apps import apps
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, connections, router
 from django.db.models import Model, QuerySet
 
 from ..exceptions import InvalidOptionError, InvalidPayloadError
@@ -49,16 +49,17 @@ class InstanceReference:
         Raises:
             InvalidOptionError: The instance has not been saved.
         """
-        using = instance._state.db
         # The key proves nothing: a UUID is there before the row is.
-        if instance._state.adding or using is None or instance.pk is None:
+        if instance._state.adding or instance.pk is None:
             # Not its repr: the __str__ of many models fails before they are saved.
             raise InvalidOptionError(
                 f"an argument, a {instance._meta.label}, is not in the database, "
                 "where the task would look for it; save it first"
             )
-        # As a query takes it, so that an instance made with pk="7" is the one that has 7.
+        # Equal instances have equal addresses: of those made with pk="7" and 7, and of those read
+        # from the primary and from one of its replicas, which may lag behind when the task runs.
         key = instance._meta.pk.get_prep_value(instance.pk)
+        using = router.db_for_write(instance.__class__, instance=instance)
         return cls(instance._meta.label_lower, key, using)
 
     def load(self) -> Model:
