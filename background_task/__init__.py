@@ -9,9 +9,36 @@ __version__ = "2.0.0"
 #: Only Django before 3.2 reads this; kept because old code looks it up.
 default_app_config = "background_task.apps.BackgroundTasksAppConfig"
 
-__all__ = ["__version__", "background"]
+from .backoff import exponential, fixed
+from .exceptions import (
+    BackgroundTaskError,
+    Discard,
+    InvalidOptionError,
+    InvalidOptionTypeError,
+    InvalidTaskError,
+    RetryLater,
+    Snooze,
+    TaskTimeout,
+)
+
+__all__ = [
+    "BackgroundTaskError",
+    "Discard",
+    "InvalidOptionError",
+    "InvalidOptionTypeError",
+    "InvalidTaskError",
+    "RetryLater",
+    "Snooze",
+    "TaskTimeout",
+    "__version__",
+    "background",
+    "current_task",
+    "exponential",
+    "fixed",
+]
 
 if TYPE_CHECKING:
+    from .current import current_task
     from .tasks import background
 else:
 
@@ -24,3 +51,9 @@ else:
         from .tasks import background as decorate
 
         return decorate(*args, **kwargs)
+
+    def current_task():
+        """Return the task whose function calls this; see ``background_task.current``."""
+        from .current import current_task as current
+
+        return current()

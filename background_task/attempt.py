@@ -9,8 +9,9 @@ from typing import TypeAlias
 from uuid import UUID
 
 from . import payload
-from .backoff import delay_after
-from .exceptions import InvalidTaskError
+from .backoff import Default
+from .exceptions import RetryLater
+from .policy import Again, Drop, Policy
 
 #: What the column holds.
 LARGEST_ATTEMPTS = 2**31 - 1
@@ -35,6 +36,9 @@ class Claim:
     priority: int
     attempts: int
     run_at: datetime
+    options: str | None = None
+    #: The database's time of the claim.
+    locked_at: datetime | None = None
 
     @property
     def attempt(self) -> int:
@@ -52,17 +56,37 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """The run failed and there will be another."""
+    """There will be another run: this one failed, or asked for it.
+
+    Attributes:
+        error: What went wrong; empty if nothing did.
+        delay: The wait until the next run; without one the row keeps its time.
+        spends_attempt: Whether this run counts.
+    """
 
     error: str
     delay: timedelta
+    spends_attempt: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The run failed for good."""
+    """The run failed for good.
+
+    Attributes:
+        error: What went wrong.
+        repeats: Whether a repeating task goes on nevertheless.
+    """
 
     error: str
+    repeats: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """The run is not wanted any more, and that is no failure."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,25 +96,48 @@ class Released:
     reason: str
 
 
-Outcome: TypeAlias = Succeeded | Retry | Failed | Released
+Outcome: TypeAlias = Succeeded | Retry | Failed | Discarded | Released
 
 
-def after_exception(claim: Claim, exception: BaseException, *, max_attempts: int) -> Retry | Failed:
-    """Return the outcome of a run that raised."""
-    error = format_error(exception)
-    if claim.attempt >= max_attempts or isinstance(exception, InvalidTaskError):
-        return Failed(error)
-    return Retry(error, delay_after(claim.attempt))
+def after_exception(
+    claim: Claim, exception: BaseException, terms: Policy, *, max_attempts: int, now: datetime
+) -> Outcome:
+    """Return the outcome of a run that raised.
+
+    Args:
+        claim: The run.
+        exception: What it raised.
+        terms: The options of the task.
+        max_attempts: How often a task is tried that says nothing about it.
+        now: When a wait until a given moment begins.
+    """
+    verdict = terms.decide(
+        exception, attempt=claim.attempt, default_max_attempts=max_attempts, now=now
+    )
+    if isinstance(verdict, Drop):
+        return Discarded(verdict.reason)
+    if not isinstance(verdict, Again):
+        return Failed(format_error(exception), repeats=terms.repeat_on_failure)
+    if not verdict.spends_attempt:
+        return Retry("", verdict.delay, spends_attempt=False)
+    if issubclass(type(exception), RetryLater):
+        error = payload.storable(f"{exception}\n")
+    else:
+        error = format_error(exception)
+    return Retry(error if verdict.problem is None else f"{error}{verdict.problem}\n", verdict.delay)
 
 
-def after_loss(claim: Claim, *, max_attempts: int, is_late: bool = True) -> Retry | Failed:
+def after_loss(
+    claim: Claim, terms: Policy, *, max_attempts: int, is_late: bool = True
+) -> Retry | Failed:
     """Return the outcome of a run whose worker vanished.
 
     The attempt is spent, so that a task which kills its worker ends.
 
     Args:
         claim: The run.
-        max_attempts: How often a task is tried.
+        terms: The options of the task.
+        max_attempts: How often a task is tried that says nothing about it.
         is_late: Whether a lease had to run out before the loss was noticed. That was the delay;
             without it the task would kill one worker after the other as fast as they are started.
     """
@@ -98,9 +145,11 @@ def after_loss(claim: Claim, *, max_attempts: int, is_late: bool = True) -> Retr
         f"attempt {claim.attempt} was lost: its worker {claim.owner} stopped without finishing it "
         "(killed, out of memory, power cut, or cut off from the database)\n"
     )
-    if claim.attempt >= max_attempts:
-        return Failed(error)
-    return Retry(error, timedelta(0) if is_late else delay_after(claim.attempt))
+    most = max_attempts if terms.max_attempts is None else terms.max_attempts
+    if claim.attempt >= most:
+        return Failed(error, repeats=terms.repeat_on_failure)
+    backoff = terms.backoff or Default()
+    return Retry(error, timedelta(0) if is_late else backoff.delay(claim.attempt))
 
 
 def format_error(exception: BaseException) -> str:

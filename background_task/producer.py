@@ -45,6 +45,8 @@ class TaskSpec:
     repeat: int | None = None
     repeat_until: datetime | None = None
     remove_existing_tasks: bool = False
+    #: What ``Policy.overrides`` made of the options of this call.
+    options: str | None = None
 
     @property
     def is_alone(self) -> bool:
@@ -224,6 +226,7 @@ def check_options(spec: TaskSpec) -> dict[str, Any]:
         "creator": creator,
         "repeat": option.check_repeat(spec.repeat),
         "repeat_until": option.check_moment(spec.repeat_until, what="repeat_until"),
+        "options": spec.options,
     }
 
 

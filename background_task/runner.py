@@ -73,8 +73,12 @@ class DBTaskRunner:
         repeat: int | None = None,
         repeat_until: datetime | None = None,
         remove_existing_tasks: bool = False,
+        options: str | None = None,
     ) -> Task | None:
-        """Store a call. See ``TaskProxy.__call__``; ``action`` is one of ``TaskSchedule``'s."""
+        """Store a call. See ``TaskProxy.__call__``; ``action`` is one of ``TaskSchedule``'s.
+
+        Of ``options`` see ``policy.overrides``.
+        """
         spec = TaskSpec(
             task_name=task_name,
             args=args,
@@ -88,6 +92,7 @@ class DBTaskRunner:
             repeat=repeat,
             repeat_until=repeat_until,
             remove_existing_tasks=remove_existing_tasks,
+            options=options,
         )
         return producer.enqueue(spec, sender=self.__class__)
 
@@ -96,7 +101,7 @@ class DBTaskRunner:
         store = get_store()
         queues = (queue,) if queue else ()
         try:
-            recover(store, declare=False)
+            recover(store, registry=tasks._tasks, declare=False)
             claims = store.claim(self.worker_name, tasks._tasks, queues=queues)
             task = store.task_of(claims[0]) if claims else None
         except Error as error:

@@ -1,4 +1,4 @@
-"""The seven signals, and how the worker sends them.
+"""The signals, and how the worker sends them.
 
 ``task_created`` is sent in the process that schedules, with ordinary Django semantics: a receiver
 that raises, raises in the caller. All others are sent by the worker, where no receiver may undo
@@ -19,6 +19,7 @@ task_created = Signal()
 task_error = Signal()
 task_rescheduled = Signal()
 task_failed = Signal()
+task_discarded = Signal()
 task_successful = Signal()
 task_started = Signal()
 task_finished = Signal()

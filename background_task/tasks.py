@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from datetime import datetime
 from multiprocessing.pool import ThreadPool
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
@@ -12,20 +13,25 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overlo
 from django.db import OperationalError, models as django_models
 from django.utils import timezone
 
-from . import option, signals, telemetry
-from .attempt import Claim
+from . import option, signals, task_log, telemetry
 from .call import RESERVED, CallOptions, Parameters
 from .exceptions import BackgroundTaskError, InvalidOptionTypeError
 from .models import Task
+from .policy import Policy
+from .policy_option import POLICY_OPTIONS, PolicyOptions, overrides
 from .producer import TaskSpec, check_options, enqueue_many
 from .registry import import_task_modules
 from .runner import DBTaskRunner, PoolRunner, bg_runner
-from .schedule import ScheduleLike, TaskSchedule, as_local
+from .schedule import ScheduleLike, TaskSchedule
 from .settings import app_settings
 from .store import get_store
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing_extensions import Self, Unpack
+
+    class UsingOptions(CallOptions, PolicyOptions, total=False):
+        """What ``TaskProxy.using`` takes."""
+
 
 __all__ = [
     "BackgroundTaskError",
@@ -47,6 +53,7 @@ __all__ = [
     "timezone",
 ]
 
+
 logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
@@ -65,7 +72,13 @@ class TaskProxy(Generic[P, R]):
         schedule: The default schedule.
         queue: The default queue.
         remove_existing_tasks: Whether waiting rows of the same call are deleted first.
+        policy: What becomes of a run that fails, takes too long, or comes too late.
     """
+
+    policy = Policy()
+    #: What ``using`` was given: options of the call, and what the rows are to say of the policy.
+    _given: Mapping[str, Any] = {}
+    _overrides: str | None = None
 
     def __init__(
         self,
@@ -131,6 +144,39 @@ class TaskProxy(Generic[P, R]):
         self._parameters.check(args, kwargs)
         return self.runner.schedule(self.name, args, kwargs, **options)
 
+    def using(self, **options: Unpack[UsingOptions]) -> Self:
+        """Return a copy of this whose calls have other options; the rows carry them.
+
+        Unlike the reserved keywords of a call these take no name from the function's parameters:
+
+            send_report.using(max_attempts=3, queue="slow")(user.pk, queue="of the function")
+
+        Args:
+            **options: The reserved keywords of a call (see ``__call__``), and those of
+                ``background`` that make up its policy: ``max_attempts``, ``backoff``,
+                ``retry_on``, ``discard_on``, ``timeout``, ``expires``, ``repeat_on_failure``.
+
+        Raises:
+            InvalidOptionError: A value that cannot work, or cannot be stored in a row (a
+                ``ValueError``).
+            InvalidOptionTypeError: A wrong type, or an option that there is not (a ``TypeError``).
+        """
+        given: dict[str, Any] = {**options}
+        policy = {name: given.pop(name) for name in POLICY_OPTIONS if name in given}
+        unknown = [name for name in given if name not in RESERVED]
+        if unknown:
+            raise InvalidOptionTypeError(
+                f"using has no option {', '.join(unknown)}; it takes "
+                f"{', '.join((*RESERVED, *POLICY_OPTIONS))}"
+            )
+        other = copy(self)
+        other.schedule = TaskSchedule.create(given.pop("schedule", None)).merge(self.schedule)
+        other._given = {**self._given, **given}
+        if policy:
+            other._overrides = overrides(policy, earlier=self._overrides)
+        check_options(TaskSpec(task_name=self.name, **other._take_options({})))
+        return other
+
     def bulk(
         self,
         calls: Iterable[tuple[Sequence[Any], Mapping[str, Any]]],
@@ -170,23 +216,25 @@ class TaskProxy(Generic[P, R]):
 
     def _take_options(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         """Take the options of a call out of its keywords."""
-        schedule, given = self.schedule, kwargs.pop("schedule", None)
-        if given is not None:
-            schedule = TaskSchedule.create(given).merge(schedule)
-        priority = kwargs.pop("priority", None)
-        return {
+        given = dict(self._given)
+        for name in RESERVED:
+            if name in kwargs:
+                given[name] = kwargs.pop(name)
+        schedule = self.schedule
+        if (own := given.pop("schedule", None)) is not None:
+            schedule = TaskSchedule.create(own).merge(schedule)
+        options = {
+            "queue": self.queue,
+            "remove_existing_tasks": self.remove_existing_tasks,
             "run_at": schedule.run_at,
-            "priority": schedule.priority if priority is None else priority,
             "action": schedule.action,
-            "queue": kwargs.pop("queue", self.queue),
-            "verbose_name": kwargs.pop("verbose_name", None),
-            "creator": kwargs.pop("creator", None),
-            "repeat": kwargs.pop("repeat", None),
-            "repeat_until": kwargs.pop("repeat_until", None),
-            "remove_existing_tasks": kwargs.pop(
-                "remove_existing_tasks", self.remove_existing_tasks
-            ),
+            **given,
         }
+        if options.get("priority") is None:
+            options["priority"] = schedule.priority
+        if self._overrides is not None:
+            options["options"] = self._overrides
+        return options
 
     def __str__(self) -> str:
         return f"TaskProxy({self.name})"
@@ -211,6 +259,9 @@ class Tasks:
         schedule: ScheduleLike = None,
         queue: str | None = None,
         remove_existing_tasks: bool = False,
+        *,
+        priority: int | None = None,
+        **policy: Unpack[PolicyOptions],
     ) -> Callable[[Callable[P, R]], TaskProxy[P, R]]: ...
 
     def background(
@@ -219,6 +270,9 @@ class Tasks:
         schedule: ScheduleLike = None,
         queue: str | None = None,
         remove_existing_tasks: bool = False,
+        *,
+        priority: int | None = None,
+        **policy: Unpack[PolicyOptions],
     ) -> Any:
         """Decorate a function, so that calling it stores a task. With or without parentheses.
 
@@ -228,10 +282,14 @@ class Tasks:
             schedule: The default schedule: seconds, timedelta, datetime, mapping, TaskSchedule.
             queue: The default queue, at most 190 characters; None is the unnamed one.
             remove_existing_tasks: Delete waiting rows of the same call before adding one.
+            priority: The default priority; the schedule's, if that names one, comes first.
+            **policy: What becomes of a run that fails, takes too long, or comes too late:
+                ``max_attempts``, ``backoff``, ``retry_on``, ``discard_on``, ``timeout``,
+                ``expires``, ``repeat_on_failure``. See ``Policy``.
 
         Raises:
             InvalidOptionError: A value that cannot work (a ``ValueError``).
-            InvalidOptionTypeError: A wrong type (a ``TypeError``).
+            InvalidOptionTypeError: A wrong type, or an option that there is not (a ``TypeError``).
         """
         function = None
         if callable(name):
@@ -240,6 +298,9 @@ class Tasks:
             option.check_name(name)
         option.check_queue(queue)
         schedule = TaskSchedule.create(schedule)
+        if priority is not None:
+            schedule = schedule.merge(TaskSchedule(priority=option.check_priority(priority)))
+        made = Policy.make(**policy)
 
         def decorate(function: Callable[P, R]) -> TaskProxy[P, R]:
             proxy = self._task_proxy_class(
@@ -250,6 +311,7 @@ class Tasks:
                 remove_existing_tasks,
                 self._runner,
             )
+            proxy.policy = made
             self._tasks[proxy.name] = proxy
             return proxy
 
@@ -291,70 +353,9 @@ tasks = Tasks()
 background = tasks.background
 
 
-#: Event -> method of the logger, and message; fields of the event fill it.
-MESSAGES = {
-    "start": ("info", "Running %(claim)s (attempt %(attempt)d)"),
-    "success": (
-        "info",
-        "Ran task and deleting %(claim)s (attempt %(attempt)d, %(seconds).3f s)%(next)s",
-    ),
-    "error": ("error", "Rescheduling %(claim)s (attempt %(attempt)d)"),
-    "release": ("info", "Released %(claim)s: %(reason)s"),
-    "late": ("warning", "Dropped the outcome of %(claim)s: others had already taken it over"),
-    "reduced": (
-        "error",
-        "The database refused the outcome of %(claim)s; storing it in a simpler form",
-    ),
-    "overrun": (
-        "warning",
-        "%(claim)s has been running for %(seconds).0f s, longer than BACKGROUND_TASK_MAX_RUN_TIME",
-    ),
-    "blocked": (
-        "warning",
-        (
-            "%(claim)s has kept the event loop from all other tasks for %(seconds).1f s, at "
-            "%(where)s; call what waits by asyncio.to_thread, or make it a plain function"
-        ),
-    ),
-    "mess": ("warning", "After %(claim)s: %(what)s"),
-    "defect": (
-        "critical",
-        (
-            "The outcome of %(claim)s could not be handled; its row stays locked until this worker "
-            "ends"
-        ),
-    ),
-    "unreachable": ("warning", "Failed to retrieve tasks. Database unreachable."),
-    "not_ours": ("warning", "Not running %(task)s: it is gone, or somebody else is running it"),
-    "broken": ("error", "Running %(proxy)s on the pool failed"),
-    "error_without_row": ("error", "%(proxy)s failed; it has no row, so it is not tried again"),
-}
-LEVELS = {method: getattr(logging, method.upper()) for method, _ in MESSAGES.values()}
-#: Events whose exception is worth its traceback.
-WITH_TRACEBACK = ("error", "reduced", "defect", "broken", "error_without_row")
-
-
 def _log(name: str, fields: dict[str, Any]) -> None:
-    """Write what happens to tasks to this module's logger, with fields for structured logging."""
-    method, message = MESSAGES[name]
-    if not logger.isEnabledFor(LEVELS[method]):
-        return
-    extra: dict[str, Any] = {"event": name}
-    claim = fields.get("claim")
-    if isinstance(claim, Claim):
-        extra |= {
-            "task_id": claim.task_id,
-            "task_uid": str(claim.uid),
-            "task_name": claim.task_name,
-            "queue": claim.queue,
-            "attempt": claim.attempt,
-            "seconds": fields.get("seconds"),
-        }
-    repeats_at = fields.get("repeats_at")
-    following = f"; next run at {as_local(repeats_at)}" if repeats_at else ""
-    exception = fields.get("exception") if name in WITH_TRACEBACK else None
-    write = getattr(logger, method)
-    write(message, {**fields, **extra, "next": following}, exc_info=exception, extra=extra)
+    """Write what happens to tasks to this module's logger, whatever that is at the moment."""
+    task_log.write(logger, name, fields)
 
 
-telemetry.subscribe(_log, to=MESSAGES)
+telemetry.subscribe(_log, to=task_log.MESSAGES)

@@ -28,14 +28,15 @@ class CompletedTaskQuerySet(models.QuerySet["CompletedTask"]):
 
     def succeeded(self, within: timedelta | None = None) -> CompletedTaskQuerySet:
         """Return the tasks that succeeded, if given within the last ``within``."""
-        succeeded = self.filter(failed_at__isnull=True)
+        succeeded = self.filter(failed_at__isnull=True, discarded_at__isnull=True)
         return succeeded.filter(run_at__gt=timezone.now() - within) if within else succeeded
 
 
 class CompletedTask(TaskRecord):
-    """A finished task: done, or failed for good. ``run_at`` is when it was finished."""
+    """A finished task: done, failed for good, or discarded. ``run_at`` is when that was."""
 
     run_at = models.DateTimeField(db_index=True)
+    discarded_at = models.DateTimeField(null=True, editable=False)
     creator_content_type = models.ForeignKey(
         ContentType,
         null=True,

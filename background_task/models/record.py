@@ -55,6 +55,8 @@ class TaskRecord(models.Model):
     uid = UidField(null=True, editable=False)
     enqueued_at = models.DateTimeField(null=True, editable=False)
     started_at = models.DateTimeField(null=True, editable=False)
+    #: What this call says about retries, limits and the like, in JSON; null if nothing.
+    options = models.TextField(null=True, editable=False)
 
     class Meta:
         abstract = True

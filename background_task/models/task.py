@@ -196,6 +196,7 @@ class Task(TaskRecord):
             creator_object_id=self.creator_object_id,
             repeat=self.repeat,
             repeat_until=self.repeat_until,
+            options=self.options,
         )
 
     def create_repetition(self) -> Task | None:

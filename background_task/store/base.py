@@ -15,7 +15,7 @@ from django.db import DatabaseError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from ..attempt import Claim, Failed, Outcome, Released, Retry, Succeeded
+from ..attempt import Claim, Discarded, Failed, Outcome, Released, Retry, Succeeded
 from ..identity import new_uid
 from ..models import CompletedTask, Task, TaskQuerySet, Worker
 from ..payload import ascii_only
@@ -59,6 +59,7 @@ class Store(Intake):
         queues: Collection[str] = (),
         limit: int = 1,
         ahead: int = 0,
+        fragile: Collection[str] = (),
         now: datetime | None = None,
     ) -> list[Claim]:
         """Take due rows for ``owner``, in the order in which they are to run.
@@ -75,17 +76,18 @@ class Store(Intake):
             queues: The queues it serves; none means all, the unnamed one included.
             limit: The most rows to take to be run at once.
             ahead: The most rows to take on top, to be run next.
+            fragile: The functions that have one attempt only: their rows are not taken ahead.
             now: Overrides the database's clock.
         """
         now = self.now() if now is None else now
         # Read outside the transaction: on SQLite one that begins by reading cannot wait for
         # another writer. What a rival changes meanwhile, ``_take`` notices.
         found = self._candidates(names, queues=queues, limit=limit + ahead, now=now)
-        candidates = chosen(found, limit=limit)
+        candidates = chosen(found, limit=limit, fragile=fragile)
         if not candidates:
             return []
         with transaction.atomic(using=self.using):
-            claims = [(row, row.claimed_by(owner)) for row in candidates]
+            claims = [(row, row.claimed_by(owner, now=now)) for row in candidates]
             return [claim for row, claim in claims if self._take(row, claim, now=now)]
 
     def claim_one(self, pk: int, owner: str, *, now: datetime | None = None) -> Claim | None:
@@ -145,10 +147,11 @@ class Store(Intake):
             return Finish() if self.release([claim]) else None
         if isinstance(outcome, Retry):
             # Without a delay the row keeps its time, which may have been moved meanwhile.
-            later = {"run_at": now + outcome.delay} if outcome.delay else {}
+            later: dict[str, object] = {"run_at": now + outcome.delay} if outcome.delay else {}
+            if outcome.error:
+                later["last_error"] = ascii_only(outcome.error) if reduced else outcome.error
             changed = self._held(claim).update(
-                attempts=claim.attempt,
-                last_error=ascii_only(outcome.error) if reduced else outcome.error,
+                attempts=claim.attempt if outcome.spends_attempt else claim.attempts,
                 locked_by=None,
                 locked_at=None,
                 **later,
@@ -172,10 +175,11 @@ class Store(Intake):
 
     def find_finish(self, claim: Claim, outcome: Outcome) -> Finish | None:
         """Return what an earlier ``finish`` recorded whose confirmation was lost, if it did."""
-        if isinstance(outcome, Succeeded | Failed):
+        if isinstance(outcome, Succeeded | Failed | Discarded):
             completed = CompletedTask.objects.using(self.using).filter(uid=claim.uid).first()
             return None if completed is None else Finish(completed=completed)
-        attempts = claim.attempt if isinstance(outcome, Retry) else claim.attempts
+        is_spent = isinstance(outcome, Retry) and outcome.spends_attempt
+        attempts = claim.attempt if is_spent else claim.attempts
         row = self.tasks.filter(pk=claim.task_id, claim_number=claim.number, locked_by=None)
         return Finish() if row.filter(attempts=attempts).exists() else None
 
@@ -295,20 +299,27 @@ class Store(Intake):
         return held.filter(claim_number=claim.number)
 
     def _archive(
-        self, claim: Claim, outcome: Succeeded | Failed, *, now: datetime, reduced: bool
+        self, claim: Claim, outcome: Succeeded | Failed | Discarded, *, now: datetime, reduced: bool
     ) -> Finish | None:
         # The first statement is the fence and takes the row's lock. A rival (recovery, or this
         # worker's own late thread) waits for it and then finds the row gone. It must be a write:
         # on SQLite a transaction that begins by reading cannot wait for another writer.
         values: dict[str, object] = {"attempts": claim.attempt}
+        text = ""
         if isinstance(outcome, Failed):
-            values["failed_at"] = now
-            values["last_error"] = ascii_only(outcome.error) if reduced else outcome.error
+            values["failed_at"], text = now, outcome.error
+        elif isinstance(outcome, Discarded):
+            text = outcome.reason
+        if text:
+            values["last_error"] = ascii_only(text) if reduced else text
         if not self._held(claim).update(**values):
             return None
         task = self.tasks.get(pk=claim.task_id)
         completed = task.archived(now=now)
-        repetition = task.repetition(now=now) if isinstance(outcome, Succeeded) else None
+        if isinstance(outcome, Discarded):
+            completed.discarded_at = now
+        ends_chain = isinstance(outcome, Failed) and not outcome.repeats
+        repetition = None if ends_chain else task.repetition(now=now)
         if reduced:
             CompletedTask.objects.using(self.using).bulk_create([completed])
             if repetition is not None:

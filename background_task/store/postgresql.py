@@ -10,7 +10,7 @@ from django.db import connections
 
 from ..attempt import Claim
 from .group import Proof, grouped, proof
-from .result import CLAIM_FIELDS, Finish
+from .result import CLAIM_FIELDS, ONLY_ATTEMPT, Finish
 from .skip_locked import SkipLockedStore
 
 #: The levels of priority are found one by one, and only as many as are needed to fill the limit.
@@ -25,9 +25,11 @@ WITH RECURSIVE lvl(priority) AS (
             ORDER BY t.priority {order} LIMIT 1)
     FROM lvl WHERE lvl.priority IS NOT NULL
 ), due AS (
-    SELECT rows_.id, rows_.attempts, row_number() OVER () AS place
+    SELECT rows_.id, rows_.may_wait, row_number() OVER () AS place
     FROM lvl CROSS JOIN LATERAL (
-        SELECT t.id, t.attempts FROM {table} t
+        SELECT t.id, t.attempts = 0 AND NOT t.task_name = ANY(%(fragile)s)
+            AND (t.options IS NULL OR strpos(t.options, %(only)s) = 0) AS may_wait
+        FROM {table} t
         WHERE {waiting} AND t.priority = lvl.priority AND t.run_at <= {now}
             AND t.task_name = ANY(%(names)s)
         ORDER BY t.run_at, t.id LIMIT %(most)s FOR UPDATE SKIP LOCKED
@@ -36,7 +38,7 @@ WITH RECURSIVE lvl(priority) AS (
 UPDATE {table} SET locked_by = %(owner)s, locked_at = {now},
     claim_number = COALESCE(claim_number, 0) + 1, started_at = COALESCE(started_at, {now}),
     unique_key = NULL, uid = COALESCE(uid, gen_random_uuid())
-WHERE id = ANY(ARRAY(SELECT id FROM due WHERE place <= %(limit)s OR attempts = 0))
+WHERE id = ANY(ARRAY(SELECT id FROM due WHERE place <= %(limit)s OR may_wait))
 RETURNING {columns}
 """
 
@@ -61,16 +63,21 @@ class PostgreSQLStore(SkipLockedStore):
         queues: Collection[str] = (),
         limit: int = 1,
         ahead: int = 0,
+        fragile: Collection[str] = (),
         now: datetime | None = None,
     ) -> list[Claim]:
         """Lock, mark and read the rows with one statement."""
         if len(queues) > 1:  # each has an index range of its own
-            return super().claim(owner, names, queues=queues, limit=limit, ahead=ahead, now=now)
+            return super().claim(
+                owner, names, queues=queues, limit=limit, ahead=ahead, fragile=fragile, now=now
+            )
         if now is None and self.in_transaction():
             now = self.now()
         params: dict[str, Any] = {
             "owner": owner,
             "names": list(names),
+            "fragile": list(fragile),
+            "only": ONLY_ATTEMPT,
             "limit": limit,
             "most": limit + ahead,
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,7 +23,13 @@ CLAIM_FIELDS = (
     "priority",
     "attempts",
     "run_at",
+    "options",
+    "locked_at",
 )
+
+#: How ``options`` begins to say that there is only one attempt; with more digits it says ten or
+#: more, and is taken for one, too.
+ONLY_ATTEMPT = '"max":1'
 
 
 @dataclass(frozen=True)
@@ -37,9 +43,9 @@ class Candidate:
         """The row's primary key."""
         return int(self.values["pk"])
 
-    def claimed_by(self, owner: str) -> Claim:
+    def claimed_by(self, owner: str, *, now: datetime) -> Claim:
         """Return the claim that marking this row for ``owner`` gives."""
-        values = dict(self.values)
+        values = {**self.values, "locked_at": now}
         return Claim(
             task_id=values.pop("pk"),
             number=(values.pop("claim_number") or 0) + 1,
@@ -49,11 +55,18 @@ class Candidate:
         )
 
 
-def chosen(candidates: Iterable[Candidate], *, limit: int) -> list[Candidate]:
-    """Leave out, of what is claimed ahead, rows that have lost an attempt; see ``Store.claim``."""
-    return [
-        row for place, row in enumerate(candidates) if place < limit or not row.values["attempts"]
-    ]
+def chosen(
+    candidates: Iterable[Candidate], *, limit: int, fragile: Collection[str]
+) -> list[Candidate]:
+    """Leave out, of what is claimed ahead, rows that could be lost with it; see ``Store.claim``."""
+    return [row for place, row in enumerate(candidates) if place < limit or may_wait(row, fragile)]
+
+
+def may_wait(row: Candidate, fragile: Collection[str]) -> bool:
+    """Tell whether a row has more than one attempt left, whatever becomes of this one."""
+    values = row.values
+    is_fragile = values["task_name"] in fragile or ONLY_ATTEMPT in (values["options"] or "")
+    return not values["attempts"] and not is_fragile
 
 
 @dataclass(frozen=True)

@@ -24,16 +24,17 @@ class SkipLockedStore(GroupStore):
         queues: Collection[str] = (),
         limit: int = 1,
         ahead: int = 0,
+        fragile: Collection[str] = (),
         now: datetime | None = None,
     ) -> list[Claim]:
         """Lock the rows, then mark them all with one statement."""
         now = self.now() if now is None else now
         with transaction.atomic(using=self.using):
             found = self._candidates(names, queues=queues, limit=limit + ahead, now=now)
-            candidates = chosen(found, limit=limit)
+            candidates = chosen(found, limit=limit, fragile=fragile)
             if not candidates:
                 return []
-            claims = [candidate.claimed_by(owner) for candidate in candidates]
+            claims = [candidate.claimed_by(owner, now=now) for candidate in candidates]
             keys = [candidate.pk for candidate in candidates]
             self.tasks.filter(pk__in=keys).mark_claimed(owner, now=now)
             for candidate, claim in zip(candidates, claims, strict=True):

@@ -38,6 +38,7 @@ class SQLiteStore(GroupStore):
         queues: Collection[str] = (),
         limit: int = 1,
         ahead: int = 0,
+        fragile: Collection[str] = (),
         now: datetime | None = None,
     ) -> list[Claim]:
         """Look without a lock, then mark what is still as it was with one statement.
@@ -46,7 +47,7 @@ class SQLiteStore(GroupStore):
         """
         now = self.now() if now is None else now
         found = self._candidates(names, queues=queues, limit=limit + ahead, now=now)
-        keys = [row.pk for row in chosen(found, limit=limit)]
+        keys = [row.pk for row in chosen(found, limit=limit, fragile=fragile)]
         if not keys:
             return []
         moment = self._moment(now)
@@ -63,7 +64,7 @@ class SQLiteStore(GroupStore):
         return [self._as_claim(rows[key], owner) for key in keys if key in rows]
 
     def _read(self, rows: TaskQuerySet) -> list[Candidate]:
-        wanted = ("pk", "priority", "run_at", "attempts")
+        wanted = ("pk", "priority", "run_at", "attempts", "task_name", "options")
         return [Candidate(values) for values in rows.values(*wanted)]
 
     def _archive_many(

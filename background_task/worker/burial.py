@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from django.db import Error
 
 from .. import telemetry
-from ..attempt import Claim
+from ..registry import Registry
 from ..store import Fleet, Store
 from .child import Key
 from .control import Backoff
@@ -18,6 +18,7 @@ from .finish import land, tell
 from .hygiene import close_connections
 from .limit import after_timeout
 from .recovery import recover
+from .terms import terms_of
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,14 @@ class Burial(threading.Thread):
 
     Args:
         store: The rows.
+        registry: The functions by name.
         afterwards: Called when rows may have become free.
     """
 
-    def __init__(self, store: Store, *, afterwards: Callable[[], None]) -> None:
+    def __init__(self, store: Store, *, registry: Registry, afterwards: Callable[[], None]) -> None:
         super().__init__(name="worker processes: burial", daemon=True)
         self._store = store
+        self._registry = registry
         self._afterwards = afterwards
         self._deaths: queue.SimpleQueue[Death | None] = queue.SimpleQueue()
         self._is_last_try = threading.Event()
@@ -69,7 +72,7 @@ class Burial(threading.Thread):
             backoff = Backoff(longest=1.0)
             while not self._is_last_try.wait(backoff.next()):
                 try:
-                    lay_to_rest(self._store, death)
+                    lay_to_rest(self._store, death, registry=self._registry)
                 except Error as error:
                     telemetry.event("outage", exception=error, hint="a dead worker is not buried")
                 else:
@@ -79,22 +82,22 @@ class Burial(threading.Thread):
                     close_connections()
 
 
-def lay_to_rest(store: Store, death: Death) -> None:
+def lay_to_rest(store: Store, death: Death, *, registry: Registry) -> None:
     """Finish, hand back and recover what a dead worker had claimed; all of it fenced."""
     for name in death.names:
         for claim in store.held_by(name):
             key = (claim.task_id, claim.number)
             if key in death.timed_out:
-                _record_timeout(store, claim, *death.timed_out[key])
+                seconds, limit = death.timed_out[key]
+                outcome = after_timeout(
+                    claim, terms_of(claim, registry), seconds=seconds, limit=limit
+                )
+                finish = land(store, claim, outcome)
+                if finish is not None:
+                    tell(store, claim, outcome, finish, seconds=seconds)
             elif death.begun is not None and key not in death.begun and store.release([claim]):
                 telemetry.event("release", claim=claim, reason="its worker was killed before it")
         Fleet(store.using).retire(name)
-    while recover(store, declare=False, is_late=False):  # a part of them at a time
+    # A part of them at a time.
+    while recover(store, registry=registry, declare=False, is_late=False):
         pass
-
-
-def _record_timeout(store: Store, claim: Claim, seconds: float, limit: float) -> None:
-    outcome = after_timeout(claim, seconds=seconds, limit=limit)
-    finish = land(store, claim, outcome)
-    if finish is not None:
-        tell(store, claim, outcome, finish, seconds=seconds)

@@ -11,16 +11,22 @@ from uuid import UUID
 from django.db import Error, connections
 
 from .. import telemetry
-from ..attempt import Claim, Failed, Outcome, Retry, Succeeded
+from ..attempt import Claim, Discarded, Failed, Outcome, Retry, Succeeded
 from ..models import CompletedTask, Task
-from ..signals import task_failed, task_finished, task_rescheduled, task_successful
+from ..signals import (
+    task_discarded,
+    task_failed,
+    task_finished,
+    task_rescheduled,
+    task_successful,
+)
 from ..store import Finish, Store, is_outage
 from ..store.group import is_watched
 from .control import Backoff, Control
 from .hygiene import announce, answers, close_connections, refresh_connections
 
 #: The signals that are sent after an outcome is recorded.
-OUTCOMES = (task_successful, task_failed, task_rescheduled, task_finished)
+OUTCOMES = (task_successful, task_failed, task_discarded, task_rescheduled, task_finished)
 #: Tries outside a worker, where nobody can be told to stop and nothing goes on for ever.
 TRIES_WITHOUT_WORKER = 5
 #: MySQL's numbers for text that the character set of a column cannot hold; the driver
@@ -254,6 +260,10 @@ def tell(
         telemetry.event("failure", claim=claim, lost=lost)
         if completed is not None:
             announce(task_failed, sender=Task, task_id=task_id, completed_task=completed)
+    elif isinstance(outcome, Discarded):
+        telemetry.event("discard", claim=claim, reason=outcome.reason)
+        if completed is not None:
+            announce(task_discarded, sender=Task, task_id=task_id, completed_task=completed)
     elif isinstance(outcome, Retry):
         telemetry.event("retry", claim=claim, delay=outcome.delay, lost=lost)
         _announce_retry(store, claim)

@@ -22,9 +22,13 @@ from contextlib import contextmanager, suppress
 from itertools import starmap
 from typing import Any, Protocol
 
-from ..attempt import Claim, Failed, Retry, after_exception
+from django.utils import timezone
+
+from ..attempt import Claim, Outcome, after_exception
 from ..exceptions import StopNow, TaskTimeout
+from ..policy import Policy
 from ..settings import app_settings
+from .terms import DEFAULT
 
 #: How long after its limit a task may go on, because it cleans up or cannot be reached.
 GRACE_SECONDS = 5.0
@@ -34,27 +38,17 @@ AGAIN_SECONDS = 1.0
 FRESH_SECONDS = 0.2
 
 
-def limit_of(claim: Claim, *, default: float | None) -> float | None:
-    """Return how many seconds a run of this row may take; None for as long as it likes.
-
-    Args:
-        claim: The row.
-        default: The limit of rows that have none of their own.
-    """
-    return default
-
-
-def timed_out(claim: Claim, *, seconds: float, limit: float) -> TaskTimeout:
+def timed_out(claim: Claim, terms: Policy, *, seconds: float, limit: float) -> TaskTimeout:
     """Return the error of a run that was ended."""
-    return TaskTimeout(
-        f"{claim} was ended after {seconds:.1f} s; BACKGROUND_TASK_TIMEOUT_SECONDS is {limit:g}"
-    )
+    rule = "BACKGROUND_TASK_TIMEOUT_SECONDS" if terms.timeout is None else "its timeout"
+    return TaskTimeout(f"{claim} was ended after {seconds:.1f} s; {rule} is {limit:g}")
 
 
-def after_timeout(claim: Claim, *, seconds: float, limit: float) -> Retry | Failed:
+def after_timeout(claim: Claim, terms: Policy, *, seconds: float, limit: float) -> Outcome:
     """Return the outcome of a run that could only be ended together with its process."""
-    error = timed_out(claim, seconds=seconds, limit=limit)
-    return after_exception(claim, error, max_attempts=app_settings.MAX_ATTEMPTS)
+    error = timed_out(claim, terms, seconds=seconds, limit=limit)
+    most = app_settings.MAX_ATTEMPTS
+    return after_exception(claim, error, terms, max_attempts=most, now=timezone.now())
 
 
 class Witness(Protocol):
@@ -88,10 +82,12 @@ class Run:
         limits: Those of the worker.
         claim: What runs.
         limit: How many seconds it may.
+        terms: The other options of the task.
     """
 
-    def __init__(self, limits: Limits, claim: Claim, limit: float) -> None:
+    def __init__(self, limits: Limits, claim: Claim, limit: float, terms: Policy = DEFAULT) -> None:
         self.claim = claim
+        self.terms = terms
         self.limit = limit
         self.begun = time.monotonic()
         self.returned: list[Any] = []
@@ -123,7 +119,7 @@ class Run:
 
     def error(self) -> TaskTimeout:
         """Return what to raise for a run that was ended."""
-        return timed_out(self.claim, seconds=self.seconds(), limit=self.limit)
+        return timed_out(self.claim, self.terms, seconds=self.seconds(), limit=self.limit)
 
     def call(self, function: Callable[[], Any]) -> Any:
         """Call the function here; what it returns counts, even if it was struck at that moment.
@@ -225,14 +221,14 @@ class Limits:
         self._default: float | None = None
         self._read_at = float("-inf")
 
-    def run(self, claim: Claim) -> Run | None:
+    def run(self, claim: Claim, terms: Policy = DEFAULT) -> Run | None:
         """Return what watches over a run of the claim; None if it has no limit."""
         now = time.monotonic()
         if now - self._read_at > FRESH_SECONDS:  # asking Django for a setting takes microseconds
             self._default = app_settings.BACKGROUND_TASK_TIMEOUT_SECONDS
             self._read_at = now
-        limit = limit_of(claim, default=self._default)
-        return None if limit is None else Run(self, claim, limit)
+        limit = self._default if terms.timeout is None else terms.timeout.total_seconds()
+        return Run(self, claim, limit, terms) if limit else None
 
     def enter(self, run: Run) -> None:
         """The function is about to be called."""
@@ -264,7 +260,7 @@ class Limits:
             self._testify()
             return [run.claim for run in self._runs.values() if run.is_stuck()]
 
-    def verdicts(self) -> list[tuple[Claim, Retry | Failed, float]]:
+    def verdicts(self) -> list[tuple[Claim, Outcome, float]]:
         """Return the outcomes of the runs that only the end of this process will end.
 
         Each with its claim and how long it took.
@@ -272,7 +268,11 @@ class Limits:
         with self._lock:
             runs = [run for run in self._runs.values() if run.is_struck and not run.returned]
         return [
-            (run.claim, after_timeout(run.claim, seconds=seconds, limit=run.limit), seconds)
+            (
+                run.claim,
+                after_timeout(run.claim, run.terms, seconds=seconds, limit=run.limit),
+                seconds,
+            )
             for run in runs
             for seconds in (run.seconds(),)
         ]

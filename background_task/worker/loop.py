@@ -152,6 +152,7 @@ class Loop:
                 self.keeper.start()
         self.recovery = Recovery(
             self.store,
+            registry=self.registry,
             lease=self.options.lease,
             duration=self.options.duration if self.options.duration > 0 else None,
             heartbeat=self.heartbeat,

@@ -42,6 +42,7 @@ COUNTERS = {
     "success": "succeeded",
     "retry": "retried",
     "failure": "failed",
+    "discard": "discarded",
     "release": "released",
     "late": "late",
 }
@@ -54,6 +55,7 @@ class Summary:
     succeeded: int = 0
     retried: int = 0
     failed: int = 0
+    discarded: int = 0
     released: int = 0
     late: int = 0
     recovered: int = 0

@@ -15,6 +15,7 @@ from .finish import End
 from .lanes import LANES
 from .options import Options
 from .pace import Pace
+from .terms import fragile_names
 
 #: Two claims in a row that find nothing and take longer than this have looked at many rows. During
 #: one alone the machine may have stood still.
@@ -31,10 +32,14 @@ class Part:
     Args:
         executor: Runs the claims.
         names: Returns the names of the functions.
+        registry: The functions by name.
     """
 
-    def __init__(self, executor: Executor, names: Callable[[], Collection[str]]) -> None:
+    def __init__(
+        self, executor: Executor, names: Callable[[], Collection[str]], *, registry: Registry
+    ) -> None:
         self.executor = executor
+        self._registry = registry
         self.names = names
         self._pace = Pace(slots=executor.slots)
         self._rests_until = 0.0
@@ -77,7 +82,14 @@ class Part:
             return []
         begun = time.monotonic()
         first = 0 if self._is_trial_on(begun) else min(limit, 1)
-        claims = store.claim(owner, names, queues=queues, limit=first, ahead=wanted - first)
+        claims = store.claim(
+            owner,
+            names,
+            queues=queues,
+            limit=first,
+            ahead=wanted - first,
+            fragile=fragile_names(names, self._registry),
+        )
         for claim in claims[:1]:
             if claim.attempts:
                 self._trial, self._tried_at = claim, begun
@@ -142,10 +154,10 @@ def make_executor(
     # In the caller's transaction (a ``TestCase``) threads would see no rows.
     if store.in_transaction() or (threads is None and concurrency is None):
         inline = InlineExecutor(work, control=control)
-        return inline, [Part(inline, lambda: registry)]
+        return inline, [Part(inline, lambda: registry, registry=registry)]
     functions = ThreadExecutor(work, threads=threads or 1, control=control)
     if concurrency is None:
-        return functions, [Part(functions, lambda: registry)]
+        return functions, [Part(functions, lambda: registry, registry=registry)]
     coroutines = CoroutineExecutor(
         slots=concurrency,
         lanes=threads or min(concurrency, LANES),
@@ -158,6 +170,6 @@ def make_executor(
     )
     both = AsyncExecutor(coroutines, functions, registry=registry)
     return both, [
-        Part(coroutines, lambda: both.names(is_coroutine=True)),
-        Part(functions, lambda: both.names(is_coroutine=False)),
+        Part(coroutines, lambda: both.names(is_coroutine=True), registry=registry),
+        Part(functions, lambda: both.names(is_coroutine=False), registry=registry),
     ]

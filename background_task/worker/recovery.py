@@ -6,17 +6,21 @@ import time
 from datetime import timedelta
 
 from ..attempt import Claim, after_loss
+from ..registry import Registry
 from ..settings import app_settings
 from ..store import Store
 from ..wakeup import notify_after_commit
 from .finish import land, tell
 from .heartbeat import BEATS_PER_LEASE, LONGEST_RETRY_SECONDS, Heartbeat
+from .terms import terms_of
 
 #: After an outage every worker's lease looks expired. The living renew theirs within this time.
 GRACE_SECONDS = 5 * LONGEST_RETRY_SECONDS
 
 
-def recover(store: Store, *, declare: bool = True, is_late: bool = True) -> int:
+def recover(
+    store: Store, *, registry: Registry | None = None, declare: bool = True, is_late: bool = True
+) -> int:
     """Spend the lost attempt of each row whose owner is gone; return how many rows there were.
 
     It is the same ``finish`` as everybody's, with the dead owner's claim: should the owner be
@@ -24,7 +28,9 @@ def recover(store: Store, *, declare: bool = True, is_late: bool = True) -> int:
     """
     recovered = 0
     for claim in store.left_behind(declare=declare):
-        outcome = after_loss(claim, max_attempts=app_settings.MAX_ATTEMPTS, is_late=is_late)
+        terms = terms_of(claim, registry or {})
+        most = app_settings.MAX_ATTEMPTS
+        outcome = after_loss(claim, terms, max_attempts=most, is_late=is_late)
         finish = land(store, claim, outcome)
         if finish is not None:
             recovered += 1
@@ -39,6 +45,7 @@ class Recovery:
 
     Args:
         store: Where the rows are.
+        registry: The functions by name, which say how often they are tried.
         lease: The worker's own lease.
         duration: How long the worker will run, None for ever.
         heartbeat: Knows since when the database has been in reach; None inside a transaction.
@@ -48,11 +55,13 @@ class Recovery:
         self,
         store: Store,
         *,
+        registry: Registry,
         lease: timedelta,
         duration: float | None,
         heartbeat: Heartbeat | None,
     ) -> None:
         self.store = store
+        self.registry = registry
         self.heartbeat = heartbeat
         self.interval = lease.total_seconds() / BEATS_PER_LEASE
         self.grace = min(GRACE_SECONDS, self.interval)
@@ -72,7 +81,7 @@ class Recovery:
         if self.seconds_until_due() > 0:
             return 0
         self._next = time.monotonic() + self.interval
-        return recover(self.store)
+        return recover(self.store, registry=self.registry)
 
 
 def claims_lost_on_the_way(held: list[Claim], known: list[Claim]) -> list[Claim]:

@@ -10,17 +10,21 @@ import threading
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.db import reset_queries
+from django.utils import timezone
 
 from .. import payload, telemetry
-from ..attempt import Claim, Failed, Outcome, Released, Retry, Succeeded, after_exception
-from ..exceptions import BackgroundTaskError, InvalidTaskError, StopNow, TaskTimeout
+from ..attempt import Claim, Discarded, Outcome, Released, Retry, Succeeded, after_exception
+from ..current import CurrentTask, enter
+from ..exceptions import BackgroundTaskError, InvalidTaskError, RetryLater, StopNow, TaskTimeout
 from ..models import Task
+from ..policy import Policy
 from ..registry import Registry
 from ..settings import app_settings
 from ..signals import task_error, task_started
@@ -28,6 +32,7 @@ from ..store import Store
 from .control import Control
 from .hygiene import announce, close_connections, orderly
 from .limit import Run
+from .terms import terms_of, why_expired
 
 #: ``Released.reason`` of a task that was interrupted where no worker handles Ctrl-C.
 KEYBOARD_INTERRUPT = "Ctrl-C"
@@ -51,12 +56,17 @@ def run_claim(
         store: The store of the row; read only for receivers of ``task_error``.
         control: The worker's orders; None outside a worker.
     """
+    terms = terms_of(claim, registry)
+    for problem in terms.problems:
+        telemetry.event("mess", claim=claim, what=problem)
+    if reason := why_expired(claim, terms):
+        return Discarded(reason)
     if settings.DEBUG and (control is not None or app_settings.BACKGROUND_TASK_RUN_ASYNC):
         reset_queries()  # elsewhere a caller may be counting them, as ``assertNumQueries`` does
     announce(task_started, sender=Task)
     telemetry.event("start", claim=claim)
     with orderly(control.surroundings if control else None) as mess:
-        outcome = _attempt(claim, registry, store=store, control=control)
+        outcome = _attempt(claim, registry, terms=terms, store=store, control=control)
     for guard in control.guards if control else ():
         mended = guard()
         if mended:
@@ -66,16 +76,19 @@ def run_claim(
     return outcome
 
 
-def _attempt(claim: Claim, registry: Registry, *, store: Store, control: Control | None) -> Outcome:
+def _attempt(
+    claim: Claim, registry: Registry, *, terms: Policy, store: Store, control: Control | None
+) -> Outcome:
     returned, pid = False, os.getpid()
     try:
         function = resolve(claim, registry)
         if function is None:
             return Released(f"no function is registered as {claim.task_name!r}")
         args, kwargs = payload.decode(claim.task_params)
-        run = control.limits.run(claim) if control else None
+        run = control.limits.run(claim, terms) if control else None
+        task = current(claim, store=store, control=control, run=run)
         with control.interruptible() if control else nullcontext():
-            call(function, args, kwargs, run=run, control=control)
+            call(function, args, kwargs, task=task, run=run, control=control)
             returned = True
             end_if_forked(pid)
     except BaseException as exception:  # noqa: BLE001 - user code may raise anything
@@ -84,31 +97,47 @@ def _attempt(claim: Claim, registry: Registry, *, store: Store, control: Control
             return Succeeded()
         if issubclass(type(exception), TaskTimeout):
             close_connections()  # it may have been waiting for an answer on one
-        return outcome_after(claim, exception, store=store, control=control)
+        return outcome_after(claim, exception, terms=terms, store=store, control=control)
     return Succeeded()
 
 
+def current(claim: Claim, *, store: Store, control: Control | None, run: Run | None) -> CurrentTask:
+    """Return what the function may ask about its run."""
+    return CurrentTask(
+        claim,
+        deadline=None if run is None else timezone.now() + timedelta(seconds=run.limit),
+        using=store.using,
+        _is_stopping=(lambda: control.is_stopping) if control else bool,
+    )
+
+
 def outcome_after(
-    claim: Claim, exception: BaseException, *, store: Store, control: Control | None
+    claim: Claim,
+    exception: BaseException,
+    *,
+    terms: Policy,
+    store: Store,
+    control: Control | None,
 ) -> Outcome:
     """Say what became of a run that raised, and tell everybody; called in the ``except`` block.
 
     Args:
         claim: The row.
         exception: What came out of the function.
+        terms: The options of the row.
         store: The store of the row; read only for receivers of ``task_error``.
         control: The worker's orders; None outside a worker.
     """
     kind = type(exception)  # isinstance would ask a hostile __class__
     if issubclass(kind, TaskTimeout):
-        return _failed(claim, exception, store=store)
+        return _failed(claim, exception, terms=terms, store=store)
     if control is not None and control.is_at_once:
         return Released(TOO_LATE)
     if issubclass(kind, StopNow):
         return Released("interrupted")
     if control is None and issubclass(kind, KeyboardInterrupt):
         return Released(KEYBOARD_INTERRUPT)
-    return _failed(claim, exception, store=store)
+    return _failed(claim, exception, terms=terms, store=store)
 
 
 def end_if_forked(pid: int, exception: BaseException | None = None) -> None:
@@ -152,6 +181,7 @@ def call(
     args: Any,
     kwargs: Any,
     *,
+    task: CurrentTask | None = None,
     run: Run | None = None,
     control: Control | None = None,
 ) -> Any:
@@ -161,10 +191,13 @@ def call(
         function: What to call.
         args: Its positional arguments.
         kwargs: Its keyword arguments.
+        task: What it may ask about its run; None if it has no row.
         run: Watches over the time limit; None if there is none.
         control: The worker's orders; None outside a worker.
     """
     context = contextvars.copy_context()
+    if task is not None:
+        context.run(enter, task)
     if run is None:
         result = context.run(function, *args, **kwargs)
     else:  # no line of this library stands between the limit and the function
@@ -195,30 +228,37 @@ async def _awaited(awaitable: Any, run: Run | None, control: Control | None) -> 
         return await awaitable
 
 
-def _failed(claim: Claim, exception: BaseException, *, store: Store) -> Retry | Failed:
+def _failed(claim: Claim, exception: BaseException, *, terms: Policy, store: Store) -> Outcome:
     """Tell everybody, in the ``except`` block, so that ``sys.exc_info()`` shows the exception.
 
     Whoever formats a hostile exception, as every log handler does, may be raised at. Then a
     harmless one is shown in its place.
     """
-    outcome = _outcome_of(claim, exception)
+    outcome = _outcome_of(claim, exception, terms, store=store)
+    if isinstance(outcome, Discarded):
+        return outcome
+    if isinstance(outcome, Retry) and issubclass(type(exception), RetryLater):
+        telemetry.event("put_off", claim=claim, delay=outcome.delay, reason=str(exception))
+        return outcome
     try:
         _drop_own_frames(exception)
         telemetry.event("error", claim=claim, exception=exception)
         _announce_error(claim, exception, store=store)
     except Exception:  # noqa: BLE001 - see above
-        telemetry.event("error", claim=claim, exception=BackgroundTaskError(outcome.error))
+        error = getattr(outcome, "error", "")
+        telemetry.event("error", claim=claim, exception=BackgroundTaskError(error))
     return outcome
 
 
-def _outcome_of(claim: Claim, exception: BaseException) -> Retry | Failed:
+def _outcome_of(claim: Claim, exception: BaseException, terms: Policy, *, store: Store) -> Outcome:
     most = app_settings.MAX_ATTEMPTS
     try:
-        return after_exception(claim, exception, max_attempts=most)
+        now = store.now() if getattr(exception, "until", None) else timezone.now()
+        return after_exception(claim, exception, terms, max_attempts=most, now=now)
     except Exception:  # noqa: BLE001 - a hostile exception: it is not even possible to ask its class
         name = type(exception).__name__
         stand_in = BackgroundTaskError(f"{name} was raised; nothing more can be asked of it")
-        return after_exception(claim, stand_in, max_attempts=most)
+        return after_exception(claim, stand_in, terms, max_attempts=most, now=timezone.now())
 
 
 def _announce_error(claim: Claim, exception: BaseException, *, store: Store) -> None:

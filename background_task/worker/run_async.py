@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import payload, telemetry
-from ..attempt import Claim, Outcome, Released, Succeeded
+from ..attempt import Claim, Discarded, Outcome, Released, Succeeded
+from ..current import enter
 from ..models import Task
 from ..registry import Registry
 from ..signals import task_started
@@ -26,7 +27,8 @@ from ..store import Store
 from .control import Control
 from .hygiene import Mess, announce, close_connections, put_in_order
 from .lanes import Guest, Lanes
-from .run import TOO_LATE, end_if_forked, outcome_after, refuse_generators, resolve
+from .run import TOO_LATE, current, end_if_forked, outcome_after, refuse_generators, resolve
+from .terms import terms_of, why_expired
 
 #: The run in whose context code runs; the asyncio tasks that it starts inherit it.
 _current: ContextVar[CoroutineRun] = ContextVar("background_task_run")
@@ -66,6 +68,7 @@ class CoroutineRun:
 
     def __init__(self, claim: Claim, place: Workplace, *, started: float) -> None:
         self.claim = claim
+        self.terms = terms_of(claim, place.registry)
         self.started = started
         self.function: Callable[..., Any] | None = None
         self.task: asyncio.Task[None] | None = None
@@ -79,6 +82,11 @@ class CoroutineRun:
 
     def begin(self) -> None:
         """Begin: receivers first, on a lane."""
+        for problem in self.terms.problems:
+            telemetry.event("mess", claim=self.claim, what=problem)
+        if reason := why_expired(self.claim, self.terms):
+            self._place.ended(self, Discarded(reason))
+            return
         if not task_started.has_listeners(Task):
             self._start()
             return
@@ -112,7 +120,12 @@ class CoroutineRun:
             if self.function is None:
                 return
             args, kwargs = payload.decode(self.claim.task_params)
-            limited = self._place.control.limits.run(self.claim)
+            limited = self._place.control.limits.run(self.claim, self.terms)
+            enter(
+                current(
+                    self.claim, store=self._place.store, control=self._place.control, run=limited
+                )
+            )
             with nullcontext() if limited is None else limited.cancellable():
                 result = self.function(*args, **kwargs)
                 refuse_generators(self.function, result)
@@ -156,7 +169,9 @@ class CoroutineRun:
             outcome = self._outcome()
         except BaseException as raised:  # noqa: BLE001 - see above
             place = self._place
-            outcome = outcome_after(self.claim, raised, store=place.store, control=place.control)
+            outcome = outcome_after(
+                self.claim, raised, terms=self.terms, store=place.store, control=place.control
+            )
         finally:
             del exception
         self._end(outcome)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 from .. import telemetry
+from ..registry import Registry
 from ..settings import app_settings
 from ..store import Store
 from .burial import Burial, Death
@@ -64,6 +65,7 @@ class Supervisor:
         command: The command line of a worker.
         processes: How many.
         store: The rows.
+        registry: The functions by name.
         control: Where the orders come from.
         duration: Seconds after which it stops; 0 or less means never.
     """
@@ -74,6 +76,7 @@ class Supervisor:
         *,
         processes: int,
         store: Store,
+        registry: Registry,
         control: Control,
         duration: float = 0,
     ) -> None:
@@ -82,7 +85,7 @@ class Supervisor:
         self.duration = duration
         self.is_clean = True
         self._places = [Place(number) for number in range(1, processes + 1)]
-        self._burial = Burial(store, afterwards=self._wake_all)
+        self._burial = Burial(store, registry=registry, afterwards=self._wake_all)
         self._is_stop_passed_on = self._is_now_passed_on = False
         self._pause = control.pause_range
         self._hurry_since: float | None = None

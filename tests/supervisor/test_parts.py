@@ -180,7 +180,7 @@ def test_child_that_asks_for_it_is_overdue(child):
 
 def test_parent_and_child_rivals_a_parent_that_stood_still_reads_before_it_kills(child):
     """After SIGSTOP and SIGCONT everything looks silent until the pipe is read."""
-    supervisor = Supervisor([], processes=1, store=None, control=Control())
+    supervisor = Supervisor([], processes=1, store=None, registry={}, control=Control())
     (place,) = supervisor._places
     place.child = child
     child.hear(f"B 7 1 {time.monotonic() - 10 - GRACE_SECONDS - 1} 10")
@@ -221,7 +221,7 @@ def test_process_that_cannot_be_started_is_tried_again(monkeypatch):
         raise OSError("no process left")
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
-    supervisor = Supervisor([], processes=1, store=None, control=Control())
+    supervisor = Supervisor([], processes=1, store=None, registry={}, control=Control())
     seen = []
     with telemetry.subscribed(lambda name, fields: seen.append(name)):
         supervisor._look_after_all()
@@ -249,7 +249,7 @@ def test_bury_gives_each_row_its_due(store):
     timed_out, running, waiting = claimed(store, 3)
     key = {claim: (claim.task_id, claim.number) for claim in (timed_out, running)}
     begun = frozenset(key.values())
-    lay_to_rest(store, Death(["dead"], {key[timed_out]: (17.0, 10.0)}, begun))
+    lay_to_rest(store, Death(["dead"], {key[timed_out]: (17.0, 10.0)}, begun), registry={})
     rows = [Task.objects.get(pk=claim.task_id) for claim in (timed_out, running, waiting)]
     assert [row.attempts for row in rows] == [1, 1, 0]
     assert [row.locked_by for row in rows] == [None] * 3
@@ -264,7 +264,7 @@ def test_bury_gives_each_row_its_due(store):
 @pytest.mark.django_db(transaction=True)
 def test_bury_more_than_a_hundred_rows_leaves_none(store):
     claimed(store, 120)
-    lay_to_rest(store, Death(["dead"]))
+    lay_to_rest(store, Death(["dead"]), registry={})
     assert not Task.objects.filter(locked_by="dead").exists()
     assert Task.objects.filter(attempts=1).count() == 120
 
@@ -276,20 +276,20 @@ def test_timeout_and_finish_rivals_a_recorded_outcome_stays(store):
     store.release([claim])
     before = row(claim.task_id)
     death = Death(["dead"], {(claim.task_id, claim.number): (17.0, 10.0)}, frozenset())
-    lay_to_rest(store, death)
+    lay_to_rest(store, death, registry={})
     assert row(claim.task_id) == before
 
 
 def test_bury_while_the_database_is_away_waits_for_it(monkeypatch):
     tries, done = [], threading.Event()
 
-    def fail_twice(store, death):
+    def fail_twice(store, death, *, registry):
         tries.append(death)
         if len(tries) < 3:
             raise OperationalError("gone")
 
     monkeypatch.setattr(burial, "lay_to_rest", fail_twice)
-    thread = Burial(None, afterwards=done.set)
+    thread = Burial(None, registry={}, afterwards=done.set)
     thread.start()
     thread.bury(Death(["dead"]))
     assert done.wait(30)
@@ -300,12 +300,12 @@ def test_bury_while_the_database_is_away_waits_for_it(monkeypatch):
 def test_end_the_burial_while_the_database_is_away_gives_up(monkeypatch):
     tried = threading.Event()
 
-    def fail(store, death):
+    def fail(store, death, *, registry):
         tried.set()
         raise OperationalError("gone")
 
     monkeypatch.setattr(burial, "lay_to_rest", fail)
-    thread = Burial(None, afterwards=tried.set)
+    thread = Burial(None, registry={}, afterwards=tried.set)
     thread.start()
     thread.bury(Death(["dead"]))
     assert tried.wait(30)

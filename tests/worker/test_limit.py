@@ -14,6 +14,7 @@ import pytest
 
 from background_task.attempt import Claim, Failed, Retry
 from background_task.exceptions import TaskTimeout
+from background_task.policy import Policy
 from background_task.worker.limit import GRACE_SECONDS, Limits, Run, after_timeout
 from tests.waiting import wait_until
 
@@ -278,8 +279,8 @@ def test_run_that_cannot_be_reached_is_stuck_and_what_it_returns_counts():
 
 def test_outcome_of_a_timeout_counts_as_an_attempt(settings):
     settings.BACKGROUND_TASK_MAX_ATTEMPTS = 2
-    outcome = after_timeout(a_claim(), seconds=17, limit=10)
+    outcome = after_timeout(a_claim(), Policy(), seconds=17, limit=10)
     assert isinstance(outcome, Retry)
     assert outcome.delay.total_seconds() > 0
     assert "shop.tasks.slow was ended after 17.0 s" in outcome.error
-    assert isinstance(after_timeout(a_claim(attempts=1), seconds=17, limit=10), Failed)
+    assert isinstance(after_timeout(a_claim(attempts=1), Policy(), seconds=17, limit=10), Failed)

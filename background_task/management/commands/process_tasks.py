@@ -155,6 +155,7 @@ class Command(BaseCommand):
             autoreload.get_child_arguments(),
             processes=processes,
             store=store,
+            registry=tasks._tasks,
             control=control,
             duration=options.duration,
         )
@@ -255,6 +256,7 @@ def _say_what_was_done(summary: Summary, control: Control) -> None:
         (summary.succeeded, "done"),
         (summary.retried, "rescheduled"),
         (summary.failed, "failed"),
+        (summary.discarded, "discarded"),
         (summary.released, "released"),
         (summary.recovered, "recovered from dead workers"),
         (summary.late, "dropped because others had taken over"),

@@ -1,0 +1,76 @@
+"""What happens to tasks, in the log."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from .attempt import Claim
+from .schedule import as_local
+
+#: Event -> method of the logger, and message; fields of the event fill it.
+MESSAGES = {
+    "start": ("info", "Running %(claim)s (attempt %(attempt)d)"),
+    "success": (
+        "info",
+        "Ran task and deleting %(claim)s (attempt %(attempt)d, %(seconds).3f s)%(next)s",
+    ),
+    "error": ("error", "Rescheduling %(claim)s (attempt %(attempt)d)"),
+    "put_off": ("info", "Putting off %(claim)s: %(reason)s"),
+    "discard": ("info", "Discarded %(claim)s: %(reason)s"),
+    "release": ("info", "Released %(claim)s: %(reason)s"),
+    "late": ("warning", "Dropped the outcome of %(claim)s: others had already taken it over"),
+    "reduced": (
+        "error",
+        "The database refused the outcome of %(claim)s; storing it in a simpler form",
+    ),
+    "overrun": (
+        "warning",
+        "%(claim)s has been running for %(seconds).0f s, longer than BACKGROUND_TASK_MAX_RUN_TIME",
+    ),
+    "blocked": (
+        "warning",
+        (
+            "%(claim)s has kept the event loop from all other tasks for %(seconds).1f s, at "
+            "%(where)s; call what waits by asyncio.to_thread, or make it a plain function"
+        ),
+    ),
+    "mess": ("warning", "After %(claim)s: %(what)s"),
+    "defect": (
+        "critical",
+        (
+            "The outcome of %(claim)s could not be handled; its row stays locked until this worker "
+            "ends"
+        ),
+    ),
+    "unreachable": ("warning", "Failed to retrieve tasks. Database unreachable."),
+    "not_ours": ("warning", "Not running %(task)s: it is gone, or somebody else is running it"),
+    "broken": ("error", "Running %(proxy)s on the pool failed"),
+    "error_without_row": ("error", "%(proxy)s failed; it has no row, so it is not tried again"),
+}
+LEVELS = {method: getattr(logging, method.upper()) for method, _ in MESSAGES.values()}
+#: Events whose exception is worth its traceback.
+WITH_TRACEBACK = ("error", "reduced", "defect", "broken", "error_without_row")
+
+
+def write(logger: logging.Logger, name: str, fields: dict[str, Any]) -> None:
+    """Write an event to a logger, with fields for structured logging."""
+    method, message = MESSAGES[name]
+    if not logger.isEnabledFor(LEVELS[method]):
+        return
+    extra: dict[str, Any] = {"event": name}
+    claim = fields.get("claim")
+    if isinstance(claim, Claim):
+        extra |= {
+            "task_id": claim.task_id,
+            "task_uid": str(claim.uid),
+            "task_name": claim.task_name,
+            "queue": claim.queue,
+            "attempt": claim.attempt,
+            "seconds": fields.get("seconds"),
+        }
+    repeats_at = fields.get("repeats_at")
+    following = f"; next run at {as_local(repeats_at)}" if repeats_at else ""
+    exception = fields.get("exception") if name in WITH_TRACEBACK else None
+    values = {**fields, **extra, "next": following}
+    getattr(logger, method)(message, values, exc_info=exception, extra=extra)

@@ -1,0 +1,45 @@
+"""On which terms a row is run: the options of its function, and those of this very call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..attempt import Claim
+from ..policy import Policy
+from ..registry import Registry
+
+#: Of functions that say nothing, and of those that this process does not know.
+DEFAULT = Policy()
+
+
+def terms_of(claim: Claim, registry: Registry) -> Policy:
+    """Return the options of a row; never raises.
+
+    What cannot be read, because it is broken or of a newer version, is left out.
+    """
+    policy = policy_of(claim.task_name, registry)
+    return policy if claim.options is None else policy.merged(claim.options)
+
+
+def policy_of(name: str, registry: Registry) -> Policy:
+    """Return the options of a function."""
+    return getattr(registry.get(name), "policy", None) or DEFAULT
+
+
+def fragile_names(names: Iterable[str], registry: Registry) -> list[str]:
+    """Return the functions that have one attempt only, which nothing may cost them but a run."""
+    return [name for name in names if policy_of(name, registry).max_attempts == 1]
+
+
+def why_expired(claim: Claim, terms: Policy) -> str | None:
+    """Say that a row comes too late to be started; None if it does not.
+
+    Only the first start counts: what has begun in time may be tried again. By the database's
+    clock, as the claim has it.
+    """
+    if terms.expires is None or claim.attempts or claim.locked_at is None:
+        return None
+    last = terms.expires_at(claim.run_at)
+    if last is None or claim.locked_at <= last:
+        return None
+    return f"it was not started in time: due at {claim.run_at}, it expired at {last}"
