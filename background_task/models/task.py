@@ -101,8 +101,12 @@ class Task(TaskRecord):
         self.is_claimed_here = False
 
     def params(self) -> tuple[list[Any], dict[str, Any]]:
-        """Return the ``(args, kwargs)`` of the call."""
-        return payload.decode(self.task_params)
+        """Return the ``(args, kwargs)`` of the call; may be passed to the same function again.
+
+        No other table is asked: in the place of a model instance, which may have vanished, stands
+        a ``payload.InstanceReference``. Its ``load()`` reads the instance.
+        """
+        return payload.decode(self.task_params, load=False)
 
     def lock(self, locked_by: str) -> Task | None:
         """Take the row for ``locked_by`` if it is free; decided by the database.
