@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-__version__ = "2.0.0"
-
-#: Only Django before 3.2 reads this; kept because old code looks it up.
-default_app_config = "background_task.apps.BackgroundTasksAppConfig"
-
 from .backoff import exponential, fixed
 from .exceptions import (
     BackgroundTaskError,
@@ -20,6 +15,11 @@ from .exceptions import (
     Snooze,
     TaskTimeout,
 )
+
+__version__ = "2.0.0"
+
+#: Only Django before 3.2 reads this; kept because old code looks it up.
+default_app_config = "background_task.apps.BackgroundTasksAppConfig"
 
 __all__ = [
     "BackgroundTaskError",
