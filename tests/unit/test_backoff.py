@@ -61,6 +61,11 @@ def test_wait_of_any_rule_after_any_attempt_is_in_range(rule, attempt):
     assert problem is None
 
 
+@pytest.mark.parametrize("attempt", ABSURD)
+def test_wait_that_does_not_grow_stays_after_any_attempt(attempt):
+    assert exponential(4, factor=1, jitter=0).delay(attempt) == timedelta(seconds=4)
+
+
 @given(rules)
 def test_rule_survives_being_stored(rule):
     assert from_json(json.loads(json.dumps(rule.to_json()))) == rule

@@ -240,6 +240,12 @@ def test_keys_of_a_later_version_are_kept_and_ignored():
     assert Policy().merged(text).problems == ()
 
 
+def test_null_in_a_row_leaves_the_option_as_declared():
+    merged = Policy(max_attempts=3).merged('{"max":null,"retry":null}')
+    assert merged == Policy(max_attempts=3)
+    assert merged.problems == ()
+
+
 def test_function_as_backoff_is_refused_with_a_call_and_taken_at_decoration():
     def wait(attempt, exception):
         return 5
