@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 from django.db import models
 
 from .exceptions import InvalidOptionTypeError
+from .recurrence import RepeatLike
 from .schedule import ScheduleLike
 
 #: How many forms of a call are remembered as accepted; a function may take any keyword.
@@ -25,7 +26,7 @@ class CallOptions(TypedDict, total=False):
     queue: str | None
     verbose_name: str | None
     creator: models.Model | None
-    repeat: int | None
+    repeat: RepeatLike
     repeat_until: datetime | None
     remove_existing_tasks: bool
 

@@ -16,6 +16,7 @@ from django.db.models.signals import post_init, pre_init
 from . import option, payload
 from .exceptions import InvalidOptionError, InvalidOptionTypeError
 from .models import Task
+from .recurrence import RepeatLike, begin_chain, check_repeat
 from .schedule import TaskSchedule
 from .signals import task_created
 from .store import Store, get_store
@@ -42,10 +43,10 @@ class TaskSpec:
     queue: str | None = None
     verbose_name: str | None = None
     creator: models.Model | None = None
-    repeat: int | None = None
+    repeat: RepeatLike = None
     repeat_until: datetime | None = None
     remove_existing_tasks: bool = False
-    #: What ``Policy.overrides`` made of the options of this call.
+    #: What ``policy_option.overrides`` made of the options of this call.
     options: str | None = None
 
     @property
@@ -217,14 +218,19 @@ def check_options(spec: TaskSpec) -> dict[str, Any]:
         raise InvalidOptionError(
             f"creator, a {type(creator).__name__}, has no primary key yet; save it first"
         )
+    repeat, rule = check_repeat(spec.repeat, key=spec.task_name)
+    run_at = option.check_moment(spec.run_at, what="run_at")
+    if rule is not None:
+        rule, run_at = begin_chain(rule, run_at)
     return {
         "task_name": option.check_name(spec.task_name),
-        "run_at": option.check_moment(spec.run_at, what="run_at"),
+        "run_at": run_at,
         "priority": option.check_priority(spec.priority),
         "queue": option.check_queue(spec.queue),
         "verbose_name": option.check_verbose_name(spec.verbose_name),
         "creator": creator,
-        "repeat": option.check_repeat(spec.repeat),
+        "repeat": repeat,
+        "repeat_rule": None if rule is None else str(rule),
         "repeat_until": option.check_moment(spec.repeat_until, what="repeat_until"),
         "options": spec.options,
     }

@@ -18,6 +18,7 @@ from .exceptions import BackgroundTaskError
 from .identity import new_worker_name
 from .models import Task
 from .producer import TaskSpec
+from .recurrence import RepeatLike
 from .schedule import TaskSchedule
 from .settings import app_settings
 from .store import Store, get_store, is_outage
@@ -70,7 +71,7 @@ class DBTaskRunner:
         queue: str | None = None,
         verbose_name: str | None = None,
         creator: models.Model | None = None,
-        repeat: int | None = None,
+        repeat: RepeatLike = None,
         repeat_until: datetime | None = None,
         remove_existing_tasks: bool = False,
         options: str | None = None,

@@ -94,6 +94,11 @@ class TaskSchedule:
         return timezone.now() + delay
 
     @property
+    def is_open(self) -> bool:
+        """Whether no time is given, which mostly means "now"."""
+        return self._run_at is None
+
+    @property
     def priority(self) -> int:
         """The priority, 0 when left open."""
         return self._priority or 0

@@ -43,6 +43,10 @@ MESSAGES = {
             "ends"
         ),
     ),
+    "chain_broken": (
+        "error",
+        "%(task)s is not repeated any more: its rule %(rule)r cannot be followed",
+    ),
     "unreachable": ("warning", "Failed to retrieve tasks. Database unreachable."),
     "not_ours": ("warning", "Not running %(task)s: it is gone, or somebody else is running it"),
     "broken": ("error", "Running %(proxy)s on the pool failed"),
@@ -50,7 +54,7 @@ MESSAGES = {
 }
 LEVELS = {method: getattr(logging, method.upper()) for method, _ in MESSAGES.values()}
 #: Events whose exception is worth its traceback.
-WITH_TRACEBACK = ("error", "reduced", "defect", "broken", "error_without_row")
+WITH_TRACEBACK = ("error", "chain_broken", "reduced", "defect", "broken", "error_without_row")
 
 
 def write(logger: logging.Logger, name: str, fields: dict[str, Any]) -> None:

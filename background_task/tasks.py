@@ -20,6 +20,7 @@ from .models import Task
 from .policy import Policy
 from .policy_option import POLICY_OPTIONS, PolicyOptions, overrides
 from .producer import TaskSpec, check_options, enqueue_many
+from .recurrence import RepeatLike
 from .registry import import_task_modules
 from .runner import DBTaskRunner, PoolRunner, bg_runner
 from .schedule import ScheduleLike, TaskSchedule
@@ -114,7 +115,7 @@ class TaskProxy(Generic[P, R]):
         self, *args: Any, creator: django_models.Model | None, **kwargs: Any
     ) -> Task | None: ...
     @overload
-    def __call__(self, *args: Any, repeat: int | None, **kwargs: Any) -> Task | None: ...
+    def __call__(self, *args: Any, repeat: RepeatLike, **kwargs: Any) -> Task | None: ...
     @overload
     def __call__(self, *args: Any, repeat_until: datetime | None, **kwargs: Any) -> Task | None: ...
     @overload
@@ -130,7 +131,8 @@ class TaskProxy(Generic[P, R]):
             **kwargs: Keyword arguments of the function, JSON only, and these reserved ones, which
                 the function never sees: ``schedule`` (see ``TaskSchedule.create``), ``priority``,
                 ``queue`` (None for the unnamed one), ``verbose_name``, ``creator`` (a saved model
-                instance), ``repeat`` (seconds), ``repeat_until``, ``remove_existing_tasks``.
+                instance), ``repeat`` (seconds, or a rule: see
+                ``recurrence.make_rule``), ``repeat_until``, ``remove_existing_tasks``.
 
         Returns:
             The saved task; None when the schedule's action kept or moved an existing one.
@@ -171,6 +173,8 @@ class TaskProxy(Generic[P, R]):
             )
         other = copy(self)
         other.schedule = TaskSchedule.create(given.pop("schedule", None)).merge(self.schedule)
+        other.queue = given.pop("queue", self.queue)
+        other.remove_existing_tasks = given.pop("remove_existing_tasks", self.remove_existing_tasks)
         other._given = {**self._given, **given}
         if policy:
             other._overrides = overrides(policy, earlier=self._overrides)
@@ -226,10 +230,11 @@ class TaskProxy(Generic[P, R]):
         options = {
             "queue": self.queue,
             "remove_existing_tasks": self.remove_existing_tasks,
-            "run_at": schedule.run_at,
             "action": schedule.action,
             **given,
         }
+        has_rule = not isinstance(options.get("repeat") or 0, int)
+        options["run_at"] = None if has_rule and schedule.is_open else schedule.run_at
         if options.get("priority") is None:
             options["priority"] = schedule.priority
         if self._overrides is not None:

@@ -129,6 +129,7 @@ class TaskManager(models.Manager["Task"]):
         repeat: int | None = None,
         repeat_until: datetime | None = None,
         remove_existing_tasks: bool = False,
+        repeat_rule: str | None = None,
         options: str | None = None,
     ) -> Task:
         """Return an unsaved task.
@@ -145,7 +146,8 @@ class TaskManager(models.Manager["Task"]):
             repeat: Seconds between runs; None or 0 means once.
             repeat_until: No run is due after it.
             remove_existing_tasks: Delete waiting rows of the same call first, at once.
-            options: What ``Policy.overrides`` returned.
+            repeat_rule: The text of a rule, for what ``repeat`` cannot say.
+            options: What ``policy_option.overrides`` returned.
         """
         task_params = payload.encode(args, kwargs)
         task_hash = payload.task_hash(task_name, task_params)
@@ -162,6 +164,7 @@ class TaskManager(models.Manager["Task"]):
             verbose_name=verbose_name,
             repeat=repeat or self.model.NEVER,
             repeat_until=repeat_until,
+            repeat_rule=repeat_rule,
             options=options,
             **given,
         )

@@ -55,6 +55,8 @@ class TaskRecord(models.Model):
     uid = UidField(null=True, editable=False)
     enqueued_at = models.DateTimeField(null=True, editable=False)
     started_at = models.DateTimeField(null=True, editable=False)
+    #: A rule of recurrence as text, for what ``repeat`` cannot say; see ``recurrence``.
+    repeat_rule = models.TextField(null=True, editable=False)
     #: What this call says about retries, limits and the like, in JSON; null if nothing.
     options = models.TextField(null=True, editable=False)
 

@@ -136,7 +136,7 @@ class Task(TaskRecord):
 
     def is_repeating_task(self) -> bool:
         """Tell whether a success schedules another run."""
-        return self.repeat > self.NEVER
+        return self.repeat > self.NEVER or self.repeat_rule is not None
 
     def reschedule(
         self, type: type[BaseException], err: BaseException, traceback: TracebackType | None
@@ -183,9 +183,7 @@ class Task(TaskRecord):
         Arguments and hash are copied as they are: encoding them again could change the order of
         keys, and with it the hash.
         """
-        run_at = recurrence.next_run_at(
-            self.run_at, repeat=self.repeat, repeat_until=self.repeat_until, now=now
-        )
+        run_at = self._next_run_at(now)
         if run_at is None:
             return None
         return Task(
@@ -200,8 +198,23 @@ class Task(TaskRecord):
             creator_object_id=self.creator_object_id,
             repeat=self.repeat,
             repeat_until=self.repeat_until,
+            repeat_rule=self.repeat_rule,
             options=self.options,
         )
+
+    def _next_run_at(self, now: datetime) -> datetime | None:
+        if self.repeat_rule is None:
+            return recurrence.next_run_at(
+                self.run_at, repeat=self.repeat, repeat_until=self.repeat_until, now=now
+            )
+        try:
+            rule = recurrence.parse(self.repeat_rule)
+            return recurrence.next_occurrence(
+                rule, scheduled_at=self.run_at, now=now, until=self.repeat_until
+            )
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run itself has to be recorded
+            telemetry.event("chain_broken", task=self, rule=self.repeat_rule, exception=error)
+            return None
 
     def create_repetition(self) -> Task | None:
         """Save and return the next run of a repeating task, if there is one."""

@@ -7,6 +7,7 @@ by `parse`. `next_occurrence` is the time of the next run of a chain.
 from __future__ import annotations
 
 from .calendar_step import Calendar
+from .chain import RepeatLike, begin_chain, check_repeat
 from .crontab import Crontab
 from .interval import Interval, next_run_at
 from .recurrence_rule import RecurrenceRule
@@ -22,7 +23,10 @@ __all__ = [
     "Crontab",
     "Interval",
     "RecurrenceRule",
+    "RepeatLike",
     "Rule",
+    "begin_chain",
+    "check_repeat",
     "make_rule",
     "next_occurrence",
     "next_run_at",

@@ -110,7 +110,7 @@ def next_occurrence(
     if catch_up == "one":
         limit = current if end is None else min(current, end)
         found = _latest(rule, found, limit=limit, start=anchor)
-    return _like(scheduled_at, found)
+    return like(scheduled_at, found)
 
 
 def upcoming(rule: Rule, *, start: datetime, after: datetime, count: int = 5) -> list[datetime]:
@@ -130,7 +130,7 @@ def upcoming(rule: Rule, *, start: datetime, after: datetime, count: int = 5) ->
     moment = instant(after)
     while len(found) < count and (following := rule.after(moment, start=anchor)) is not None:
         moment = following
-        found.append(_like(after, moment))
+        found.append(like(after, moment))
     return found
 
 
@@ -152,7 +152,8 @@ def _latest(rule: Rule, found: datetime, *, limit: datetime, start: datetime) ->
     return found
 
 
-def _like(example: datetime, moment: datetime) -> datetime:
+def like(example: datetime, moment: datetime) -> datetime:
+    """Return a time of the same kind, aware or naive, as the example."""
     if example.tzinfo is None:
         return wall_time(moment, zone_called(zone_name()))
     return moment

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from django.db import connections, transaction
+from django.db.models import Q
 from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
 
 from ..attempt import LARGEST_ATTEMPTS, Claim, Outcome, Succeeded
@@ -29,6 +30,10 @@ Proof = tuple[str, int, int]
 
 #: Claims with the same proof of ownership, by which a statement can find their rows.
 Group = tuple[str, int, list[int]]
+
+#: Rows of which one has to look at each; in SQL, the others.
+REPEATING = Q(repeat__gt=0) | Q(repeat_rule__isnull=False)
+ONCE = "repeat <= 0 AND repeat_rule IS NULL"
 
 SIGNALS = (pre_save, post_save, pre_delete, post_delete)
 
@@ -72,7 +77,7 @@ class GroupStore(LevelStore):
             if not held:
                 return {}
             rows = self.tasks.filter(pk__in=list(held))
-            following = {task.pk: task.repetition(now=now) for task in rows.filter(repeat__gt=0)}
+            following = {task.pk: task.repetition(now=now) for task in rows.filter(REPEATING)}
             repetitions = [task for task in following.values() if task is not None]
             for task in repetitions:
                 task.uid, task.enqueued_at = new_uid(), now

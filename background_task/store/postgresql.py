@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connections
 
 from ..attempt import Claim
-from .group import Proof, grouped, proof
+from .group import ONCE, Proof, grouped, proof
 from .result import CLAIM_FIELDS, ONLY_ATTEMPT, Finish
 from .skip_locked import SkipLockedStore
 
@@ -45,7 +45,7 @@ RETURNING {columns}
 FINISH = """
 WITH gone AS (
     DELETE FROM {table}
-    WHERE id = ANY(%s) AND claim_number = %s AND locked_by = %s AND repeat <= 0
+    WHERE id = ANY(%s) AND claim_number = %s AND locked_by = %s AND {once}
     RETURNING *
 ), kept AS ({copying} FROM gone)
 SELECT id FROM gone
@@ -111,7 +111,7 @@ class PostgreSQLStore(SkipLockedStore):
         with connections[self.using].cursor() as cursor:
             for owner, number, keys in grouped(claims):
                 cursor.execute(
-                    FINISH.format(table=self.table, copying=copying),
+                    FINISH.format(table=self.table, copying=copying, once=ONCE),
                     [keys, number, owner, *times],
                 )
                 done |= {(owner, number, key): Finish() for (key,) in cursor.fetchall()}

@@ -13,7 +13,7 @@ from django.db.models.expressions import Col
 
 from ..attempt import Claim
 from ..models import Task, TaskQuerySet
-from .group import GroupStore, Proof, grouped, in_sql, proof
+from .group import ONCE, GroupStore, Proof, grouped, in_sql, proof
 from .result import CLAIM_FIELDS, Candidate, Finish, chosen
 
 CLAIM = """
@@ -75,7 +75,7 @@ class SQLiteStore(GroupStore):
         groups, done = grouped(claims), dict[Proof, Finish]()
         with transaction.atomic(using=self.using), connections[self.using].cursor() as cursor:
             for owner, number, keys in groups:
-                held = f"{HELD.format(keys=in_sql(keys), number=number)} AND repeat <= 0"
+                held = f"{HELD.format(keys=in_sql(keys), number=number)} AND {ONCE}"
                 # A write comes first: a transaction that began by reading cannot wait for a writer.
                 cursor.execute(
                     f"{self.copying} FROM {self.table} WHERE {held}", [self._moment(now), owner]
