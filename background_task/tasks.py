@@ -149,9 +149,9 @@ class TaskProxy(Generic[P, R]):
     def using(self, **options: Unpack[UsingOptions]) -> Self:
         """Return a copy of this whose calls have other options; the rows carry them.
 
-        Unlike the reserved keywords of a call these take no name from the function's parameters:
+        They take no name from the function's parameters, as the reserved keywords of a call do:
 
-            send_report.using(max_attempts=3, queue="slow")(user.pk, queue="of the function")
+            fetch.using(timeout=30, queue="slow")(url, timeout=5)  # fetch gets its timeout of 5
 
         Args:
             **options: The reserved keywords of a call (see ``__call__``), and those of
@@ -173,6 +173,9 @@ class TaskProxy(Generic[P, R]):
             )
         other = copy(self)
         other.schedule = TaskSchedule.create(given.pop("schedule", None)).merge(self.schedule)
+        if (priority := given.pop("priority", None)) is not None:
+            # Not with the others: a later schedule that names one must win over it.
+            other.schedule = TaskSchedule(priority=priority).merge(other.schedule)
         other.queue = given.pop("queue", self.queue)
         other.remove_existing_tasks = given.pop("remove_existing_tasks", self.remove_existing_tasks)
         other._given = {**self._given, **given}

@@ -1,0 +1,35 @@
+"""Task functions with options, and every way to run them."""
+
+import pytest
+
+from background_task.tasks import tasks
+from tests.compat.running import SignalLog
+from tests.policies.running import WAYS, Bench
+
+
+@pytest.fixture
+def registry():
+    """The registered functions; what a test registers is forgotten after it."""
+    before = dict(tasks._tasks)
+    yield tasks
+    tasks._tasks.clear()
+    tasks._tasks.update(before)
+
+
+@pytest.fixture
+def bench(registry):
+    """Tasks in the worker's own thread, one after another."""
+    return Bench(registry, "inline")
+
+
+@pytest.fixture(params=WAYS)
+def any_bench(registry, request):
+    """The same in each way to run tasks."""
+    return Bench(registry, request.param)
+
+
+@pytest.fixture
+def signal_log(monkeypatch):
+    monkeypatch.setattr(SignalLog, "NAMES", (*SignalLog.NAMES, "task_discarded"))
+    with SignalLog() as log:
+        yield log
