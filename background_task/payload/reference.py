@@ -73,9 +73,7 @@ class InstanceReference:
             model = apps.get_model(self.label)
             if self.using not in connections:
                 raise LookupError(f"no database is called {self.using!r}")
-            # The key of a composite primary key is a tuple, which JSON does not know.
-            key = tuple(self.key) if isinstance(self.key, list) else self.key
-            found: QuerySet[Model] = model._base_manager.using(self.using).filter(pk=key)
+            found: QuerySet[Model] = model._base_manager.using(self.using).filter(pk=self.key)
         except (LookupError, TypeError, ValueError, ValidationError) as error:
             raise InvalidPayloadError(
                 f"the argument {self!r} cannot be read ({error}); "

@@ -246,6 +246,14 @@ def test_hour_of_the_clock_change_comes_back_as_the_same_moment(month, fold):
     assert repr(arrived) == repr(value)
 
 
+def test_utc_is_one_zone_whatever_its_class():
+    texts = {
+        payload.encode((dt.datetime(2026, 1, 31, tzinfo=zone), dt.time(8, tzinfo=zone)), {})
+        for zone in (dt.timezone.utc, ZoneInfo("UTC"))
+    }
+    assert len(texts) == 1
+
+
 def test_datetime_of_a_zone_whose_rules_have_changed_stays_the_same_moment():
     text = f'[[{{"{TAG}": ["datetime", "2026-07-01T12:00:00+01:00", "Europe/Berlin"]}}], {{}}]'
     ((arrived,), _) = payload.decode(text)

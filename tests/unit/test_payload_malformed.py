@@ -54,6 +54,7 @@ def function():
         ["uuid", "7"],
         ["bytes", "\u00e9"],
         ["bytes", "A"],
+        ["bytes", "AP8=*"],
         ["instance", 7, 7, "default"],
         ["instance", "testapp.ledger", 7, ["default"]],
         ["instance", "testapp.ledger"],
