@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import MAXYEAR, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from ..exceptions import InvalidOptionError
 from . import words
 from .rrule_text import compact, moment_in, parts_of, plain, properties_of, unreadable, written
 from .rule import Rule
@@ -22,8 +23,11 @@ WITHIN_DAYS = {
 }
 FIXED_STEPS = {"WEEKLY": timedelta(weeks=1), "DAILY": timedelta(days=1), **WITHIN_DAYS}
 MONTHS_IN_STEP = {"YEARLY": 12, "MONTHLY": 1}
-# A rule that matches nothing for so long never will: 29 February is a Monday every 40 years.
+DATE_PARTS = ("BYMONTH", "BYMONTHDAY", "BYYEARDAY", "BYWEEKNO", "BYDAY", "BYEASTER")
+# A set of which nothing is left for so long is over: 29 February is a Monday every 40 years.
 SEARCHED = timedelta(days=50 * 366)
+# The calendar repeats itself after 400 years, and dateutil stops looking at the end of 9999.
+LAST_CYCLE = datetime(MAXYEAR - 400, 1, 1)  # noqa: DTZ001 - the clock on the wall
 REFERENCE = datetime(2000, 1, 1)  # noqa: DTZ001 - the clock on the wall
 
 
@@ -111,26 +115,22 @@ class RecurrenceRule(Rule):
         start is known, for they may lead past all the hours that are asked for.
         """
         start = self._start()
-        ends = {"COUNT", "UNTIL"} if start else {"COUNT", "UNTIL", "INTERVAL"}
-        lines = [
-            f"{part.name}:{written(_without(ends, part.value))}"
-            if part.name in ("RRULE", "EXRULE")
-            else str(part)
-            for part in properties_of(self.text)
-        ]
         anchor = start or REFERENCE
-        earliest = min([anchor, *self._dates()])
+        ignored = {"COUNT", "UNTIL"} if start else {"COUNT", "UNTIL", "INTERVAL"}
+        properties = list(properties_of(self.text))
         try:
-            found = replace(self, text=" ".join(lines))._first(earliest, anchor)
+            for part in properties:
+                if part.name in ("RRULE", "EXRULE"):
+                    parts = parts_of(part.value)
+                    endless = {key: parts[key] for key in parts if key not in ignored}
+                    rule = _near(endless, anchor, anchor)
+                    if part.name == "RRULE" and not (_has_date(parts) and next(iter(rule), None)):
+                        raise unreadable(self.text, "it has no occurrence")
         except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+            if isinstance(error, InvalidOptionError):
+                raise
             raise unreadable(self.text, str(error)) from error
-        if found is None:
-            raise unreadable(self.text, "it has no occurrence")
         return self
-
-    def _dates(self) -> list[datetime]:
-        dates = [part.value for part in properties_of(self.text) if part.name == "RDATE"]
-        return [moment_in(text) for value in dates for text in value.split(",")]
 
     def __str__(self) -> str:
         return f"rrule {self.zone} {self.text}"
@@ -146,16 +146,25 @@ class RecurrenceRule(Rule):
         return f"{phrase} ({words.of_zone(self.zone)})"
 
 
-def _without(keys: set[str], rule: str) -> dict[str, str]:
-    return {key: value for key, value in parts_of(rule).items() if key not in keys}
+def _has_date(parts: dict[str, str]) -> bool:
+    """Say whether a day exists that a rule of days or less can mean; sooner than dateutil would."""
+    from dateutil.rrule import rrulestr
+
+    dates = {key: parts[key] for key in DATE_PARTS if key in parts}
+    if parts["FREQ"] not in FIXED_STEPS or not dates:
+        return True
+    if "BYDAY" in dates:  # numbered weekdays are for months and years; else dateutil drops numbers
+        dates["BYDAY"] = ",".join(day[-2:] for day in parts["BYDAY"].split(","))
+    yearly = rrulestr(written({"FREQ": "YEARLY", **dates}), dtstart=LAST_CYCLE)
+    return next(iter(yearly), None) is not None
 
 
 def _near(parts: dict[str, str], wall: datetime, anchor: datetime) -> rrule:
     """Return a rule with its start moved close to a wall time, by whole steps.
 
     dateutil counts from the start, which would take it years for a rule of seconds. A rule with
-    ``COUNT`` has to be counted; the others are also given an end, for dateutil looks for what never
-    matches until the year 9999.
+    ``COUNT`` has to be counted; the others are also given an end, for dateutil goes on until the
+    year 9999 with rules of which a set leaves nothing over.
     """
     from dateutil.rrule import rrulestr
 

@@ -12,12 +12,13 @@ from .crontab import Crontab
 from .interval import Interval
 from .recurrence_rule import RecurrenceRule
 from .rule import MAX_RULE_CHARS, Rule
-from .zone import UTC, zone_name
+from .zone import zone_name
 
 SECONDS = re.compile(r"[+-]?\d+")
 RFC_5545 = re.compile(r"(RRULE|DTSTART|RDATE|EXRULE|EXDATE)[:;]|(.*;)?FREQ=", re.IGNORECASE)
 PERIOD = re.compile(r"(\d+)(?:\.(\d{6}))?")
 WEEKDAY = re.compile(r"(MO|TU|WE|TH|FR|SA|SU)(?:\(([+-]\d+)\))?")
+ROOM_FOR_START = 40  # what `Rule.anchored` adds
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 
 
@@ -46,11 +47,11 @@ def make_rule(value: Any, *, zone: Any = None, key: str = "") -> Rule | None:
         zone = zone_name(zone)
     rule = _made(value, zone, key)
     if rule is not None:
-        longest = str(rule.anchored(datetime(2000, 1, 1, tzinfo=UTC)))
-        if len(longest) > MAX_RULE_CHARS:
+        text, longest = str(rule), MAX_RULE_CHARS - ROOM_FOR_START
+        if len(text) > longest:
             raise InvalidOptionError(
-                f"repeat {str(rule)[:100]!r} has {len(longest)} characters as text, at most "
-                f"{MAX_RULE_CHARS} can be stored; use fewer dates, or several tasks"
+                f"repeat {text[:100]!r} has {len(text)} characters as text, at most {longest} can "
+                "be stored; use fewer dates, or several tasks"
             )
     return rule
 
