@@ -175,7 +175,8 @@ class TaskProxy(Generic[P, R]):
         other.schedule = TaskSchedule.create(given.pop("schedule", None)).merge(self.schedule)
         if (priority := given.pop("priority", None)) is not None:
             # Not with the others: a later schedule that names one must win over it.
-            other.schedule = TaskSchedule(priority=priority).merge(other.schedule)
+            urgency = TaskSchedule(priority=option.check_priority(priority))
+            other.schedule = urgency.merge(other.schedule)
         other.queue = given.pop("queue", self.queue)
         other.remove_existing_tasks = given.pop("remove_existing_tasks", self.remove_existing_tasks)
         other._given = {**self._given, **given}

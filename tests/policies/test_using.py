@@ -137,6 +137,7 @@ def test_parameters_named_like_options_are_the_functions_own(bench):
         ({"timeout": "30"}, InvalidOptionTypeError, "timeout '30'"),
         ({"backoff": lambda attempt, error: 5}, InvalidOptionTypeError, "cannot be stored"),
         ({"priority": 2**31}, InvalidOptionError, "priority 2147483648"),
+        ({"priority": ""}, InvalidOptionTypeError, "priority ''"),
         ({"queue": "q" * 191}, InvalidOptionError, "queue"),
         ({"creator": TextOwner}, InvalidOptionTypeError, "creator"),
         ({"schedule": "soon"}, InvalidOptionTypeError, "schedule 'soon'"),
