@@ -62,11 +62,14 @@ class Retry:
         error: What went wrong; empty if nothing did.
         delay: The wait until the next run; without one the row keeps its time.
         spends_attempt: Whether this run counts.
+        is_wish: Whether the function asked for it, which is no failure. Then a wait of nothing,
+            too, counts from now: a task that asks for ever must not stay ahead of all others.
     """
 
     error: str
     delay: timedelta
     spends_attempt: bool = True
+    is_wish: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +87,15 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Discarded:
-    """The run is not wanted any more, and that is no failure."""
+    """The run is not wanted any more, and that is no failure.
+
+    Attributes:
+        reason: Why.
+        has_begun: Whether the function was called, which counts as an attempt.
+    """
 
     reason: str
+    has_begun: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +127,13 @@ def after_exception(
         return Discarded(verdict.reason)
     if not isinstance(verdict, Again):
         return Failed(format_error(exception), repeats=terms.repeat_on_failure)
-    if not verdict.spends_attempt:
-        return Retry("", verdict.delay, spends_attempt=False)
-    if issubclass(type(exception), RetryLater):
-        error = payload.storable(f"{exception}\n")
-    else:
-        error = format_error(exception)
-    return Retry(error if verdict.problem is None else f"{error}{verdict.problem}\n", verdict.delay)
+    is_wish = issubclass(type(exception), RetryLater)
+    error = ""
+    if verdict.spends_attempt:
+        error = f"{describe(exception)}\n" if is_wish else format_error(exception)
+    if verdict.problem is not None:
+        error += f"{verdict.problem}\n"
+    return Retry(error, verdict.delay, spends_attempt=verdict.spends_attempt, is_wish=is_wish)
 
 
 def after_loss(
@@ -150,6 +159,15 @@ def after_loss(
         return Failed(error, repeats=terms.repeat_on_failure)
     backoff = terms.backoff or Default()
     return Retry(error, timedelta(0) if is_late else backoff.delay(claim.attempt))
+
+
+def describe(exception: BaseException) -> str:
+    """Return what the exception says, as text that any database can store; never raises."""
+    try:
+        return payload.storable(str(exception))
+    except Exception as broken:  # noqa: BLE001 - a hostile __str__
+        name = type(exception).__qualname__
+        return f"{name} was raised; it could not be shown ({type(broken).__name__})"
 
 
 def format_error(exception: BaseException) -> str:

@@ -6,8 +6,10 @@ An event has a name and keyword fields. The events of this library:
 ``start``          ``claim``: a run begins
 ``success``        ``claim``, ``seconds``, ``repeats_at``: the run is recorded as done
 ``error``          ``claim``, ``exception``: the function raised (sent where it did)
-``retry``          ``claim``, ``delay``, ``lost``: another attempt is recorded
+``put_off``        ``claim``, ``delay``, ``reason``: the function asked to be run again later
+``retry``          ``claim``, ``delay``, ``lost``, ``is_wish``: another attempt is recorded
 ``failure``        ``claim``, ``lost``: the task is archived as failed
+``discard``        ``claim``, ``reason``: the task is archived as not wanted any more
 ``release``        ``claim``, ``reason``: the row was handed back, no attempt spent
 ``late``           ``claim``: the worker no longer held the row; its result was dropped
 ``reduced``        ``claim``, ``exception``: the outcome was stored in its simplest form

@@ -57,7 +57,8 @@ def _log_rescheduling(name: str, fields: dict[str, Any]) -> None:
     elif name == "retry":
         run_at = as_local(timezone.now()) + fields["delay"]
         text = "Rescheduling task %s for %s later at %s"
-        logger.warning(text, claim, fields["delay"], run_at, extra=extra)
+        level = logging.INFO if fields.get("is_wish") else logging.WARNING
+        logger.log(level, text, claim, fields["delay"], run_at, extra=extra)
     if name == "failure":
         logger.warning("Marking task %s as failed", claim, extra=extra)
 

@@ -147,7 +147,8 @@ class Store(Intake):
             return Finish() if self.release([claim]) else None
         if isinstance(outcome, Retry):
             # Without a delay the row keeps its time, which may have been moved meanwhile.
-            later: dict[str, object] = {"run_at": now + outcome.delay} if outcome.delay else {}
+            is_moved = outcome.is_wish or bool(outcome.delay)
+            later: dict[str, object] = {"run_at": now + outcome.delay} if is_moved else {}
             if outcome.error:
                 later["last_error"] = ascii_only(outcome.error) if reduced else outcome.error
             changed = self._held(claim).update(
@@ -310,6 +311,7 @@ class Store(Intake):
             values["failed_at"], text = now, outcome.error
         elif isinstance(outcome, Discarded):
             text = outcome.reason
+            values["attempts"] = claim.attempt if outcome.has_begun else claim.attempts
         if text:
             values["last_error"] = ascii_only(text) if reduced else text
         if not self._held(claim).update(**values):

@@ -265,7 +265,9 @@ def tell(
         if completed is not None:
             announce(task_discarded, sender=Task, task_id=task_id, completed_task=completed)
     elif isinstance(outcome, Retry):
-        telemetry.event("retry", claim=claim, delay=outcome.delay, lost=lost)
+        telemetry.event(
+            "retry", claim=claim, delay=outcome.delay, lost=lost, is_wish=outcome.is_wish
+        )
         _announce_retry(store, claim)
     else:
         telemetry.event("release", claim=claim, reason=outcome.reason)

@@ -10,7 +10,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -20,9 +20,18 @@ from django.db import reset_queries
 from django.utils import timezone
 
 from .. import payload, telemetry
-from ..attempt import Claim, Discarded, Outcome, Released, Retry, Succeeded, after_exception
+from ..attempt import (
+    Claim,
+    Discarded,
+    Outcome,
+    Released,
+    Retry,
+    Succeeded,
+    after_exception,
+    describe,
+)
 from ..current import CurrentTask, enter
-from ..exceptions import BackgroundTaskError, InvalidTaskError, RetryLater, StopNow, TaskTimeout
+from ..exceptions import BackgroundTaskError, InvalidTaskError, StopNow, TaskTimeout
 from ..models import Task
 from ..policy import Policy
 from ..registry import Registry
@@ -60,7 +69,7 @@ def run_claim(
     for problem in terms.problems:
         telemetry.event("mess", claim=claim, what=problem)
     if reason := why_expired(claim, terms):
-        return Discarded(reason)
+        return Discarded(reason, has_begun=False)
     if settings.DEBUG and (control is not None or app_settings.BACKGROUND_TASK_RUN_ASYNC):
         reset_queries()  # elsewhere a caller may be counting them, as ``assertNumQueries`` does
     announce(task_started, sender=Task)
@@ -237,8 +246,8 @@ def _failed(claim: Claim, exception: BaseException, *, terms: Policy, store: Sto
     outcome = _outcome_of(claim, exception, terms, store=store)
     if isinstance(outcome, Discarded):
         return outcome
-    if isinstance(outcome, Retry) and issubclass(type(exception), RetryLater):
-        telemetry.event("put_off", claim=claim, delay=outcome.delay, reason=str(exception))
+    if isinstance(outcome, Retry) and outcome.is_wish:
+        telemetry.event("put_off", claim=claim, delay=outcome.delay, reason=describe(exception))
         return outcome
     try:
         _drop_own_frames(exception)
@@ -253,12 +262,20 @@ def _failed(claim: Claim, exception: BaseException, *, terms: Policy, store: Sto
 def _outcome_of(claim: Claim, exception: BaseException, terms: Policy, *, store: Store) -> Outcome:
     most = app_settings.MAX_ATTEMPTS
     try:
-        now = store.now() if getattr(exception, "until", None) else timezone.now()
+        now = _now_for(exception, store)
         return after_exception(claim, exception, terms, max_attempts=most, now=now)
     except Exception:  # noqa: BLE001 - a hostile exception: it is not even possible to ask its class
         name = type(exception).__name__
         stand_in = BackgroundTaskError(f"{name} was raised; nothing more can be asked of it")
         return after_exception(claim, stand_in, terms, max_attempts=most, now=timezone.now())
+
+
+def _now_for(exception: BaseException, store: Store) -> datetime:
+    """Return the time from which a wait until a given moment is counted."""
+    if getattr(exception, "until", None) is not None:
+        with suppress(Exception):  # the task may have left its connection unusable
+            return store.now()
+    return timezone.now()
 
 
 def _announce_error(claim: Claim, exception: BaseException, *, store: Store) -> None:

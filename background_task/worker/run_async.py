@@ -85,7 +85,7 @@ class CoroutineRun:
         for problem in self.terms.problems:
             telemetry.event("mess", claim=self.claim, what=problem)
         if reason := why_expired(self.claim, self.terms):
-            self._place.ended(self, Discarded(reason))
+            self._end_unbegun(Discarded(reason, has_begun=False))
             return
         if not task_started.has_listeners(Task):
             self._start()
@@ -98,6 +98,13 @@ class CoroutineRun:
         """Interrupt the function where it awaits something."""
         if self.task is not None:
             self.task.cancel()
+
+    def _end_unbegun(self, outcome: Outcome) -> None:
+        if not self._place.is_slow():
+            self._place.ended(self, outcome)
+            return
+        ended = self._place.lanes.submit(lambda: self._place.ended(self, outcome))
+        ended.add_done_callback(self._on_settled)
 
     def _start(self) -> None:
         if self._place.control.is_at_once:
