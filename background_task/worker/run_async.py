@@ -126,7 +126,7 @@ class CoroutineRun:
             self.function = resolve(self.claim, self._place.registry)
             if self.function is None:
                 return
-            args, kwargs = payload.decode(self.claim.task_params)
+            args, kwargs = await payload.adecode(self.claim.task_params)
             limited = self._place.control.limits.run(self.claim, self.terms)
             enter(
                 current(

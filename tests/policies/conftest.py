@@ -5,6 +5,9 @@ import pytest
 from background_task.tasks import tasks
 from tests.compat.running import SignalLog
 from tests.policies.running import WAYS, Bench
+from tests.store.conftest import any_store
+
+__all__ = ["any_store"]  # a fixture
 
 
 @pytest.fixture

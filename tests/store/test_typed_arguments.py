@@ -16,6 +16,7 @@ from background_task.models import CompletedTask, Task
 from tests.app.models import Ledger, TextOwner, UUIDOwner
 from tests.worker.conftest import registry  # noqa: F401 - a fixture
 from tests.worker.running import work_off
+from tests.worker.running_async import work_off as work_off_async
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -219,3 +220,20 @@ def test_coroutine_reads_the_same(django_assert_num_queries):
     assert arrived == ([1, ledger], {"b": {"c": [ledger, dt.date.max]}})
     with django_assert_num_queries(0):
         assert async_to_sync(payload.adecode)("[[1], {}]") == ([1], {})
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_coroutine_of_an_async_worker_gets_the_instance(registry, is_there):  # noqa: F811
+    calls = []
+
+    @registry.background(name="noted")
+    async def note(*args):
+        calls.append(args)
+
+    ledger = Ledger.objects.create(key="a")
+    note(ledger, dt.date.max)
+    if not is_there:
+        Ledger.objects.all().delete()
+    work_off_async(1, end="success" if is_there else "failure")
+    assert calls == ([(ledger, dt.date.max)] if is_there else [])
+    assert CompletedTask.objects.get().attempts == 1
