@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from django.utils import timezone
 
 from .. import option
-from ..exceptions import InvalidOptionError
+from ..exceptions import InvalidOptionError, InvalidOptionTypeError
 from .crontab import Crontab
 from .interval import Interval
 from .recurrence_rule import RecurrenceRule
@@ -29,7 +29,13 @@ def check_repeat(value: RepeatLike, *, key: str) -> tuple[int, Rule | None]:
     """
     if value is None or isinstance(value, int | float):
         return option.check_repeat(value), None
-    rule = make_rule(value, key=key)
+    try:
+        rule = make_rule(value, key=key)
+    except (InvalidOptionError, InvalidOptionTypeError) as error:
+        text = str(error)
+        if text.startswith("repeat"):
+            raise
+        raise type(error)(f"repeat: {text}") from None
     if rule is None:
         return 0, None
     if isinstance(rule, Interval) and not rule.period % SECOND:

@@ -8,7 +8,7 @@ from django.core.management import load_command_class
 
 from background_task import __version__, checks
 from background_task.backoff import delay_after
-from background_task.exceptions import InvalidTaskError
+from background_task.exceptions import Discard, InvalidTaskError
 from background_task.management.commands.process_tasks import Command
 from background_task.models import Task, TaskRecord
 from background_task.settings import SETTINGS
@@ -117,9 +117,9 @@ def test_send_each_signal_has_sender_and_arguments_of_the_table():
     @tasks.background(name="docs.behave")
     def behave(error=None):
         if error:
-            raise {"retry": ValueError, "fail": InvalidTaskError}[error](error)
+            raise {"retry": ValueError, "fail": InvalidTaskError, "discard": Discard}[error](error)
 
-    for error in (None, "retry", "fail"):
+    for error in (None, "retry", "fail", "discard"):
         behave(error)
         assert tasks.run_next_task()
     shown = {
