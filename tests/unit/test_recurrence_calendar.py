@@ -141,6 +141,7 @@ def test_there_is_nothing_beyond_the_year_9999():
         relativedelta(years=1, year=2030),
         relativedelta(months=-1),
         relativedelta(months=1, days=-28),
+        relativedelta(months=-1, days=31),
         relativedelta(microseconds=999_999),
     ],
     ids=str,

@@ -100,6 +100,22 @@ def test_long_downtime_costs_no_loop(value, catch_up, monkeypatch):
     assert len(counted) < 150
 
 
+def test_latest_of_many_missed_long_ago_costs_no_loop(monkeypatch):
+    counted = []
+    original = Rule.after
+
+    def counting(self, moment, *, start):
+        counted.append(moment)
+        return original(self, moment, start=start)
+
+    monkeypatch.setattr(Rule, "after", counting)
+    rule = make_rule("FREQ=SECONDLY;BYMONTH=5;BYMONTHDAY=4", zone="UTC")
+    now = NINE + timedelta(days=100)
+    found = next_occurrence(rule, scheduled_at=NINE, now=now, catch_up="one")
+    assert found == NINE.replace(hour=23, minute=59, second=59)
+    assert len(counted) < 150
+
+
 def test_chain_in_naive_times_stays_naive_and_reads_the_project_clock():
     with override_settings(TIME_ZONE="Europe/Berlin", USE_TZ=False):
         last = datetime(2026, 3, 28, 9)

@@ -134,6 +134,13 @@ def test_crontab_of_certain_hours(line, zone, after, expected):
     check(make_rule(line, zone=zone), after, expected)
 
 
+@pytest.mark.parametrize(("time", "zone", "after", "expected"), FIXED_TIMES)
+def test_rrule_of_hours_with_named_hours_is_run_once_a_day(time, zone, after, expected):
+    hour, minute = time.split(":")
+    rule = make_rule(f"FREQ=HOURLY;BYHOUR={hour};BYMINUTE={minute};BYSECOND=0", zone=zone)
+    check(rule, after, expected)
+
+
 @pytest.mark.parametrize(
     "after", ["03-28 12:00", "03-29 00:30", "10-24 12:00", "10-25 00:30", "10-25 01:30"]
 )

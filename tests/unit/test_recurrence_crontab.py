@@ -165,6 +165,20 @@ def test_leap_day_comes_every_four_years_and_not_in_1900_or_2100():
         assert rule.after(moment, start=moment) == datetime(following, 2, 29, tzinfo=UTC)
 
 
+def test_long_wait_costs_no_loop(monkeypatch):
+    counted = []
+    original = Crontab._first
+
+    def counting(self, wall):
+        counted.append(wall)
+        return original(self, wall)
+
+    rule = make_rule("* * 29 2 *", zone="Europe/Berlin")
+    monkeypatch.setattr(Crontab, "_first", counting)
+    assert rule.after(NOON, start=NOON) == datetime(2028, 2, 28, 23, tzinfo=UTC)
+    assert len(counted) < 10
+
+
 def test_crontab_counts_from_within_a_minute():
     rule = make_rule("* * * * *", zone="UTC")
     for second, micro, minute in [(0, 0, 1), (0, 1, 1), (59, 999_999, 1)]:

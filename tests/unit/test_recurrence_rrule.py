@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from dateutil import rrule as dateutil_rrule, tz
 from dateutil.rrule import DAILY, HOURLY, MO, MONTHLY, WEEKLY, rrule, rruleset, rrulestr
+from django.test import override_settings
 from hypothesis import given, settings, strategies as st
 
 from background_task.exceptions import InvalidOptionError
@@ -161,6 +162,7 @@ def test_zone_that_is_given_reads_the_same_start_by_its_own_clock():
     assert [moment.hour for moment in found] == [8, 8, 7, 7]
 
 
+@override_settings(TIME_ZONE="Europe/Berlin")
 def test_start_in_utc_makes_a_rule_in_utc():
     assert make_rule("DTSTART:20260327T080000Z\nRRULE:FREQ=DAILY").zone == "UTC"
 
@@ -257,10 +259,18 @@ def test_rule_that_cannot_be_used_is_refused(text):
 
 
 def test_rule_that_its_start_makes_impossible_is_refused_when_the_chain_begins():
-    rule = make_rule("FREQ=HOURLY;INTERVAL=2;BYHOUR=8", zone="UTC")
-    assert rule.anchored(START.replace(hour=2)).after(START, start=START).hour == 8
+    rule = make_rule("FREQ=HOURLY;INTERVAL=2;BYHOUR=7", zone="UTC")
+    assert rule.anchored(START.replace(hour=1)).after(START, start=START).hour == 7
     with pytest.raises(InvalidOptionError, match="cannot be used"):
-        rule.anchored(START.replace(hour=1))
+        rule.anchored(START.replace(hour=2))
+
+
+def test_month_ends_are_kept_over_years():
+    rule = make_rule("DTSTART:20200131T090000\nFREQ=MONTHLY", zone="UTC")
+    found = upcoming(rule, start=START, after=datetime(2026, 4, 1, tzinfo=UTC), count=3)
+    assert [f"{moment:%m-%d}" for moment in found] == ["05-31", "07-31", "08-31"]
+    rule = make_rule("DTSTART:20200229T090000\nFREQ=YEARLY", zone="UTC")
+    assert rule.after(START, start=START) == datetime(2028, 2, 29, 9, tzinfo=UTC)
 
 
 def test_count_is_counted_from_the_start_of_the_chain():
