@@ -77,12 +77,14 @@ class Failed:
     """The run failed for good.
 
     Attributes:
-        error: What went wrong.
+        error: What went wrong; empty if the row says so already.
         repeats: Whether a repeating task goes on nevertheless.
+        has_begun: Whether the function was called, which counts as an attempt.
     """
 
     error: str
     repeats: bool = False
+    has_begun: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,7 +165,7 @@ def examine_buried(diagnosis: Diagnosis) -> Iterator[Finding]:
             "The archive refused their outcome even in its plainest form (or a very old version "
             "left them there). They are neither run again nor purged.",
             "Read last_error of Task.objects.failed() and the worker's log, mend the cause, then "
-            "run them again with .update(failed_at=None), or delete them.",
+            "run them again with .update(failed_at=None, attempts=0), or delete them.",
         )
 
 

@@ -305,13 +305,13 @@ class Store(Intake):
         # The first statement is the fence and takes the row's lock. A rival (recovery, or this
         # worker's own late thread) waits for it and then finds the row gone. It must be a write:
         # on SQLite a transaction that begins by reading cannot wait for another writer.
-        values: dict[str, object] = {"attempts": claim.attempt}
+        has_begun = isinstance(outcome, Succeeded) or outcome.has_begun
+        values: dict[str, object] = {"attempts": claim.attempt if has_begun else claim.attempts}
         text = ""
         if isinstance(outcome, Failed):
             values["failed_at"], text = now, outcome.error
         elif isinstance(outcome, Discarded):
             text = outcome.reason
-            values["attempts"] = claim.attempt if outcome.has_begun else claim.attempts
         if text:
             values["last_error"] = ascii_only(text) if reduced else text
         if not self._held(claim).update(**values):

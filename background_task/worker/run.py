@@ -41,7 +41,7 @@ from ..store import Store
 from .control import Control
 from .hygiene import announce, close_connections, orderly
 from .limit import Run
-from .terms import terms_of, why_expired
+from .terms import terms_of, unbegun
 
 #: ``Released.reason`` of a task that was interrupted where no worker handles Ctrl-C.
 KEYBOARD_INTERRUPT = "Ctrl-C"
@@ -68,8 +68,8 @@ def run_claim(
     terms = terms_of(claim, registry)
     for problem in terms.problems:
         telemetry.event("mess", claim=claim, what=problem)
-    if reason := why_expired(claim, terms):
-        return Discarded(reason, has_begun=False)
+    if (end := unbegun(claim, terms)) is not None:
+        return end
     if settings.DEBUG and (control is not None or app_settings.BACKGROUND_TASK_RUN_ASYNC):
         reset_queries()  # elsewhere a caller may be counting them, as ``assertNumQueries`` does
     announce(task_started, sender=Task)

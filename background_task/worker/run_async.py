@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import payload, telemetry
-from ..attempt import Claim, Discarded, Outcome, Released, Succeeded
+from ..attempt import Claim, Outcome, Released, Succeeded
 from ..current import enter
 from ..models import Task
 from ..registry import Registry
@@ -28,7 +28,7 @@ from .control import Control
 from .hygiene import Mess, announce, close_connections, put_in_order
 from .lanes import Guest, Lanes
 from .run import TOO_LATE, current, end_if_forked, outcome_after, refuse_generators, resolve
-from .terms import terms_of, why_expired
+from .terms import terms_of, unbegun
 
 #: The run in whose context code runs; the asyncio tasks that it starts inherit it.
 _current: ContextVar[CoroutineRun] = ContextVar("background_task_run")
@@ -84,8 +84,8 @@ class CoroutineRun:
         """Begin: receivers first, on a lane."""
         for problem in self.terms.problems:
             telemetry.event("mess", claim=self.claim, what=problem)
-        if reason := why_expired(self.claim, self.terms):
-            self._end_unbegun(Discarded(reason, has_begun=False))
+        if (end := unbegun(self.claim, self.terms)) is not None:
+            self._end_unbegun(end)
             return
         if not task_started.has_listeners(Task):
             self._start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..attempt import Claim
+from ..attempt import Claim, Discarded, Failed
 from ..policy import Policy
 from ..registry import Registry
 
@@ -29,6 +29,18 @@ def policy_of(name: str, registry: Registry) -> Policy:
 def fragile_names(names: Iterable[str], registry: Registry) -> list[str]:
     """Return the functions that have one attempt only, which nothing may cost them but a run."""
     return [name for name in names if policy_of(name, registry).max_attempts == 1]
+
+
+def unbegun(claim: Claim, terms: Policy) -> Failed | Discarded | None:
+    """Return the outcome of a row that is not to be run; None if it is.
+
+    A row may have had all its attempts: a worker that does not know the function, and so not how
+    many there are, has counted the lost one of another. What the row says of it stays.
+    """
+    if terms.max_attempts is not None and claim.attempts >= terms.max_attempts:
+        return Failed("", repeats=terms.repeat_on_failure, has_begun=False)
+    reason = why_expired(claim, terms)
+    return None if reason is None else Discarded(reason, has_begun=False)
 
 
 def why_expired(claim: Claim, terms: Policy) -> str | None:

@@ -8,7 +8,7 @@ from background_task.models import CompletedTask, Task, Worker
 from background_task.store import get_store
 from background_task.tasks import tasks
 from background_task.worker.recovery import recover
-from tests.policies.running import completed
+from tests.policies.running import completed, make_due
 from tests.store.rows import LEASE, worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -92,3 +92,45 @@ def test_lost_attempt_of_a_row_with_broken_options_is_recovered(define):
     Task.objects.update(options="{")
     assert lose(row) == 1
     assert Task.objects.get(pk=row.pk).attempts == 1
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_row_whose_only_attempt_was_lost_is_not_run_even_if_it_was_handed_on(
+    any_bench, signal_log, goes_on
+):
+    """A worker with older code, which does not know the function, takes it for one with 25."""
+    called = []
+    options = {"max_attempts": 1, "repeat_on_failure": goes_on}
+    row = any_bench.task(lambda: called.append(1), **options)(repeat=3600)
+    known = tasks._tasks.pop("job")
+    lose(row)
+    tasks._tasks["job"] = known
+    Worker.objects.all().delete()
+    assert Task.objects.get().attempts == 1
+    any_bench.work()
+    assert called == []
+    assert (completed().attempts, completed().failed_at is None) == (1, False)
+    assert f"attempt 1 {LOST}" in completed().last_error
+    assert signal_log.names[-2:] == ["task_failed", "task_finished"]
+    assert "task_started" not in signal_log.names
+    assert Task.objects.count() == goes_on
+
+
+@pytest.mark.parametrize(("lowered", "runs"), [(2, False), (3, True)])
+def test_row_with_as_many_attempts_as_are_now_allowed_fails_without_a_run(any_bench, lowered, runs):
+    called = []
+    any_bench.task(lambda: called.append(1), max_attempts=lowered)()
+    make_due(attempts=2, last_error="the error before")
+    any_bench.work()
+    assert bool(called) == runs
+    assert (completed().attempts, completed().failed_at is None) == (2 + runs, runs)
+    assert completed().last_error == "the error before"
+
+
+def test_row_with_more_attempts_than_the_setting_allows_is_run_once_more(any_bench, settings):
+    """The setting is compared when an attempt ends, as ever."""
+    settings.BACKGROUND_TASK_MAX_ATTEMPTS = 2
+    any_bench.raising(ValueError())()
+    make_due(attempts=5)
+    any_bench.work()
+    assert (completed().attempts, completed().failed_at is None) == (6, False)
