@@ -56,6 +56,8 @@ def begin_chain(rule: Rule, run_at: datetime | None) -> tuple[Rule, datetime]:
     if run_at is not None:
         return rule.anchored(instant(run_at)), run_at
     start = instant(now)
+    if start.microsecond:  # rules count whole seconds, and the first of them is not to be past
+        start = start.replace(microsecond=0) + SECOND
     anchored = rule.anchored(start)
     if not isinstance(rule, Crontab | RecurrenceRule):
         return anchored, now

@@ -113,6 +113,13 @@ def test_rule_with_times_of_its_own_begins_at_the_next_of_them():
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("repeat", ["FREQ=DAILY", "FREQ=DAILY;COUNT=1"])
+def test_rrule_without_a_start_begins_now(repeat):
+    before = right_now()
+    assert before <= report(repeat=repeat).run_at <= before + timedelta(seconds=60)
+
+
+@pytest.mark.django_db
 def test_rule_without_times_of_its_own_begins_now():
     before = right_now()
     for repeat in (MONTHS, timedelta(seconds=1, microseconds=5)):
