@@ -2,7 +2,7 @@
 
 import os
 import signal
-import time
+import threading
 from pathlib import Path
 
 from background_task import background, current_task
@@ -35,7 +35,7 @@ def overrun():
     """Go on for ever, and swallow each interruption."""
     while True:
         try:
-            time.sleep(600)
+            threading.Event().wait(600)
         except BaseException:  # noqa: BLE001 - it is about those who write this
             continue
 
