@@ -59,6 +59,10 @@ class TaskRecord(models.Model):
     repeat_rule = models.TextField(null=True, editable=False)
     #: What this call says about retries, limits and the like, in JSON; null if nothing.
     options = models.TextField(null=True, editable=False)
+    #: The errors of the attempts in JSON; see ``attempt_errors``.
+    errors = models.TextField(null=True, editable=False)
+    #: How far the task has come, in JSON; see ``progress``.
+    progress_json = models.TextField(null=True, editable=False)
 
     class Meta:
         abstract = True

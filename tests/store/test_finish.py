@@ -42,7 +42,8 @@ def test_finish_succeeded_moves_the_whole_row_to_the_archive(store, reduced):
     assert finish.completed.pk == after.pop("id")
     for gone in ("id", "claim_number", "unique_key"):
         del before[gone]
-    assert after == before | {"attempts": 3, "run_at": now + HOUR, "discarded_at": None}
+    new = {"attempts": 3, "run_at": now + HOUR, "discarded_at": None, "return_value": None}
+    assert after == before | new
     assert after["creator_content_type_id"] == ContentType.objects.get_for_model(TextOwner).pk
     assert after["uid"] == claim.uid == task.uid
     assert not Task.objects.exists()

@@ -131,7 +131,8 @@ def test_finish_many_keeps_the_time_of_entry_and_all_else(any_store):
     del after["id"]
     for gone in ("id", "claim_number", "unique_key"):
         del before[gone]
-    assert after == before | {"attempts": 3, "run_at": LATER, "discarded_at": None}
+    new = {"attempts": 3, "run_at": LATER, "discarded_at": None, "return_value": None}
+    assert after == before | new
     assert finish.repetition is None
 
 
