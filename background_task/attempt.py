@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeAlias
 from uuid import UUID
 
 from . import payload
+from .attempt_error import AttemptError, path_of
 from .backoff import Default
-from .exceptions import RetryLater
+from .exceptions import AttemptLostError, RetryLater
 from .policy import Again, Drop, Policy
 
 #: What the column holds.
@@ -39,6 +40,8 @@ class Claim:
     options: str | None = None
     #: The database's time of the claim.
     locked_at: datetime | None = None
+    #: The errors of earlier attempts, as the row has them.
+    errors: str | None = field(default=None, repr=False)
 
     @property
     def attempt(self) -> int:
@@ -51,7 +54,13 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """The function returned."""
+    """The function returned.
+
+    Attributes:
+        result: What it returned, as it is stored; None for None, and where it is not to be kept.
+    """
+
+    result: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +73,14 @@ class Retry:
         spends_attempt: Whether this run counts.
         is_wish: Whether the function asked for it, which is no failure. Then a wait of nothing,
             too, counts from now: a task that asks for ever must not stay ahead of all others.
+        exception: The class of the exception, as ``module.Class``; empty if there was none.
     """
 
     error: str
     delay: timedelta
     spends_attempt: bool = True
     is_wish: bool = False
+    exception: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +91,13 @@ class Failed:
         error: What went wrong; empty if the row says so already.
         repeats: Whether a repeating task goes on nevertheless.
         has_begun: Whether the function was called, which counts as an attempt.
+        exception: The class of the exception, as ``module.Class``; empty if there was none.
     """
 
     error: str
     repeats: bool = False
     has_begun: bool = True
+    exception: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +123,17 @@ class Released:
 Outcome: TypeAlias = Succeeded | Retry | Failed | Discarded | Released
 
 
+def error_of(claim: Claim, outcome: Retry | Failed, *, at: datetime) -> AttemptError:
+    """Return what is to be remembered of a run that went wrong."""
+    return AttemptError(
+        attempt=claim.attempt,
+        exception_class_path=outcome.exception,
+        traceback=outcome.error,
+        at=at,
+        worker=claim.owner,
+    )
+
+
 def after_exception(
     claim: Claim, exception: BaseException, terms: Policy, *, max_attempts: int, now: datetime
 ) -> Outcome:
@@ -127,15 +151,22 @@ def after_exception(
     )
     if isinstance(verdict, Drop):
         return Discarded(verdict.reason)
+    path = path_of(exception)
     if not isinstance(verdict, Again):
-        return Failed(format_error(exception), repeats=terms.repeat_on_failure)
+        return Failed(format_error(exception), repeats=terms.repeat_on_failure, exception=path)
     is_wish = issubclass(type(exception), RetryLater)
     error = ""
     if verdict.spends_attempt:
         error = f"{describe(exception)}\n" if is_wish else format_error(exception)
     if verdict.problem is not None:
         error += f"{verdict.problem}\n"
-    return Retry(error, verdict.delay, spends_attempt=verdict.spends_attempt, is_wish=is_wish)
+    return Retry(
+        error,
+        verdict.delay,
+        spends_attempt=verdict.spends_attempt,
+        is_wish=is_wish,
+        exception=path if error else "",
+    )
 
 
 def after_loss(
@@ -157,10 +188,12 @@ def after_loss(
         "(killed, out of memory, power cut, or cut off from the database)\n"
     )
     most = max_attempts if terms.max_attempts is None else terms.max_attempts
+    path = f"{AttemptLostError.__module__}.{AttemptLostError.__qualname__}"
     if claim.attempt >= most:
-        return Failed(error, repeats=terms.repeat_on_failure)
+        return Failed(error, repeats=terms.repeat_on_failure, exception=path)
     backoff = terms.backoff or Default()
-    return Retry(error, timedelta(0) if is_late else backoff.delay(claim.attempt))
+    delay = timedelta(0) if is_late else backoff.delay(claim.attempt)
+    return Retry(error, delay, exception=path)
 
 
 def describe(exception: BaseException) -> str:

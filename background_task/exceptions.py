@@ -6,6 +6,7 @@ import math
 import reprlib
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.utils.http import parse_http_date
@@ -150,8 +151,53 @@ class InvalidOptionTypeError(BackgroundTaskError, TypeError):
     """An option, or a task's argument, has a type that cannot work."""
 
 
+class AlreadyScheduledError(BackgroundTaskError):
+    """A call with ``on_conflict="raise"`` has found another task that has its unique key.
+
+    Args:
+        message: What went wrong.
+        uid: The ``uid`` of that task, as ``.uid``.
+    """
+
+    def __init__(self, message: Any = "", *, uid: UUID | None = None) -> None:
+        super().__init__(message)
+        self.uid = uid
+
+
 class InvalidPayloadError(InvalidTaskError):
     """A row's stored arguments cannot be read; running it again would not help."""
+
+
+class AttemptLostError(BackgroundTaskError):
+    """Stands among the errors of a task whose worker vanished; never raised."""
+
+
+class ResultError(BackgroundTaskError):
+    """Base of the errors of who asks for a result where there is none."""
+
+
+class NotFinishedError(ResultError):
+    """The task has not finished yet."""
+
+
+class WaitTimeoutError(NotFinishedError, TimeoutError):
+    """The task has not finished within the time for which one was ready to wait."""
+
+
+class TaskFailedError(ResultError):
+    """The task has failed for good; its attempts' errors are in ``errors``."""
+
+
+class TaskDiscardedError(ResultError):
+    """The task was not wanted any more."""
+
+
+class TaskGoneError(ResultError):
+    """The task has no row: it was deleted, or its transaction was rolled back."""
+
+
+class ResultNotKeptError(ResultError):
+    """The task has succeeded, but what it returned could not be kept; the message says why."""
 
 
 class StopNow(BaseException):

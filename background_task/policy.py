@@ -61,6 +61,7 @@ class Policy:
         timeout: How long a run may take; None as the setting says; zero for as long as it likes.
         expires: How long after its time, or until when (aware), the task may be started; None for
             ever.
+        keep_result: Whether what the function returns is kept; None as the setting says.
         repeat_on_failure: Whether a repeating task goes on after it has failed for good.
         problems: What could not be read in a row's own options, and was left out.
     """
@@ -71,6 +72,7 @@ class Policy:
     discard_on: tuple[ExceptionLike, ...] = ()
     timeout: timedelta | None = None
     expires: timedelta | datetime | None = None
+    keep_result: bool | None = None
     repeat_on_failure: bool = False
     problems: tuple[str, ...] = field(default=(), compare=False)
 

@@ -33,6 +33,7 @@ class PolicyOptions(TypedDict, total=False):
     discard_on: ExceptionTypes | None
     timeout: Seconds | None
     expires: Seconds | datetime | None
+    keep_result: bool | None
     repeat_on_failure: bool | None
 
 
@@ -204,5 +205,6 @@ OPTIONS = {
     "discard_on": PolicyOption("discard", _exceptions("discard_on"), _names, _read_names),
     "timeout": PolicyOption("timeout", _timeout, timedelta.total_seconds, _timeout),
     "expires": PolicyOption("expires", _expires, _pack_expires, _unpack_expires),
+    "keep_result": _plain("keep", _flag("keep_result")),
     "repeat_on_failure": _plain("go_on", _flag("repeat_on_failure")),
 }

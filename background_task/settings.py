@@ -17,6 +17,8 @@ from django.conf import settings
 PREFIX = "BACKGROUND_TASK_"
 #: A day: whoever waits longer for the tasks of a dead worker does not want a lease.
 LONGEST_LEASE = 86_400
+#: A server refuses larger packets by breaking the connection; MySQL once from 4 MiB on.
+LARGEST_RESULT = 1_048_576
 
 
 def cpu_count() -> int:
@@ -49,6 +51,12 @@ def _seconds_or_none(value: Any) -> str | None:
 def _lease_seconds(value: Any) -> str | None:
     if _positive_seconds(value) or not 1 <= value <= LONGEST_LEASE:
         return f"a number of seconds from 1 to {LONGEST_LEASE}"
+    return None
+
+
+def _result_bytes(value: Any) -> str | None:
+    if _whole_number(value) or value > LARGEST_RESULT:
+        return f"a whole number from 1 to {LARGEST_RESULT}"
     return None
 
 
@@ -121,6 +129,8 @@ SETTINGS = {
         Setting("SHUTDOWN_SECONDS", 25, _positive_seconds),
         Setting("FLUSH_EACH", False, _yes_or_no),
         Setting("TIMEOUT_SECONDS", None, _seconds_or_none),
+        Setting("KEEP_RESULTS", True, _yes_or_no),
+        Setting("MAX_RESULT_BYTES", 65_536, _result_bytes),
     )
 }
 
@@ -178,6 +188,16 @@ class AppSettings:
         """Seconds after which a run is ended; None for never."""
         seconds = SETTINGS["TIMEOUT_SECONDS"].read()
         return None if seconds is None else float(seconds)
+
+    @property
+    def BACKGROUND_TASK_KEEP_RESULTS(self) -> bool:  # noqa: N802
+        """Whether what tasks return is kept, where they do not say."""
+        return bool(SETTINGS["KEEP_RESULTS"].read())
+
+    @property
+    def BACKGROUND_TASK_MAX_RESULT_BYTES(self) -> int:  # noqa: N802
+        """The largest size of a result that is kept."""
+        return int(SETTINGS["MAX_RESULT_BYTES"].read())
 
     @property
     def BACKGROUND_TASK_FLUSH_EACH(self) -> bool:  # noqa: N802

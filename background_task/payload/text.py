@@ -20,11 +20,17 @@ def storable(text: str) -> str:
 
     PostgreSQL refuses NUL, no database takes a lone surrogate, and nobody reads megabytes.
     """
-    if len(text) > MAX_ERROR_CHARS:
-        half = MAX_ERROR_CHARS // 2
-        left_out = len(text) - 2 * half
-        text = f"{text[:half]}\n[... {left_out} characters left out ...]\n{text[-half:]}"
+    text = shortened(text, MAX_ERROR_CHARS)
     return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def shortened(text: str, length: int) -> str:
+    """Return a text with no more than so many characters of it: without its middle."""
+    if len(text) <= length:
+        return text
+    half = length // 2
+    left_out = len(text) - 2 * half
+    return f"{text[:half]}\n[... {left_out} characters left out ...]\n{text[-half:]}"
 
 
 def ascii_only(text: str) -> str:

@@ -25,6 +25,7 @@ CLAIM_FIELDS = (
     "run_at",
     "options",
     "locked_at",
+    "errors",
 )
 
 #: How ``options`` begins to say that there is only one attempt; with more digits it says ten or

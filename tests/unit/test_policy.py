@@ -52,6 +52,7 @@ def test_every_option_is_a_field_of_the_policy():
         ("expires", MINUTE, MINUTE),
         ("expires", NOW, NOW),
         ("expires", NOW.astimezone(BERLIN), NOW),
+        ("keep_result", False, False),
         ("repeat_on_failure", True, True),
     ],
 )
@@ -88,7 +89,11 @@ def test_option_is_taken_at_decoration_and_with_a_call(name, value, meant):
             for value in (True, "30", Decimal(30), [30], object())
         ],
         ("timeout", NOW),
-        *[("repeat_on_failure", value) for value in (0, 1, "yes", "", [], object())],
+        *[
+            (name, value)
+            for name in ("keep_result", "repeat_on_failure")
+            for value in (0, 1, "yes", "", [], object())
+        ],
         ("no_such_option", None),
         ("problems", ()),
     ],
@@ -152,6 +157,7 @@ option_values = st.fixed_dictionaries(
         "timeout": st.timedeltas(timedelta(0), LONGEST),
         "expires": st.timedeltas(timedelta(microseconds=1), LONGEST)
         | st.datetimes(datetime(1900, 1, 1), timezones=st.sampled_from([BERLIN, timezone.utc])),
+        "keep_result": st.booleans(),
         "repeat_on_failure": st.booleans(),
     },
 )
@@ -200,13 +206,14 @@ def test_stored_form_stays():
             "discard_on": KeyError,
             "timeout": 0,
             "expires": NOW,
+            "keep_result": True,
             "repeat_on_failure": False,
         }
     )
     assert text == (
         '{"max":3,"backoff":[1,60],"retry":["builtins.OSError","tests.unit.test_policy.RemoteError"'
         '],"discard":["builtins.KeyError"],"timeout":0.0,"expires":"2030-01-01T00:00:00+00:00",'
-        '"go_on":false}'
+        '"keep":true,"go_on":false}'
     )
 
 
@@ -269,7 +276,7 @@ def test_options_that_cannot_be_read_are_left_out_and_told(stored):
         *[("discard", value) for value in (True, "x", [None])],
         *[("timeout", value) for value in (-1, "30", True, float("nan"), 1e300, [])],
         *[("expires", value) for value in (0, -1, "soon", "2030-01-01T00:00:00", "9999", {})],
-        *[("go_on", value) for value in (0, "yes", [])],
+        *[(key, value) for key in ("keep", "go_on") for value in (0, "yes", [])],
     ],
 )
 def test_option_that_cannot_be_read_is_left_out_and_told(key, value):
