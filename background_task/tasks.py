@@ -156,7 +156,8 @@ class TaskProxy(Generic[P, R]):
         Args:
             **options: The reserved keywords of a call (see ``__call__``), and those of
                 ``background`` that make up its policy: ``max_attempts``, ``backoff``,
-                ``retry_on``, ``discard_on``, ``timeout``, ``expires``, ``repeat_on_failure``.
+                ``retry_on``, ``discard_on``, ``timeout``, ``expires``, ``keep_result``,
+                ``repeat_on_failure``.
 
         Raises:
             InvalidOptionError: A value that cannot work, or cannot be stored in a row (a
@@ -294,7 +295,7 @@ class Tasks:
             priority: The default priority; the schedule's, if that names one, comes first.
             **policy: What becomes of a run that fails, takes too long, or comes too late:
                 ``max_attempts``, ``backoff``, ``retry_on``, ``discard_on``, ``timeout``,
-                ``expires``, ``repeat_on_failure``. See ``Policy``.
+                ``expires``, ``keep_result``, ``repeat_on_failure``. See ``Policy``.
 
         Raises:
             InvalidOptionError: A value that cannot work (a ``ValueError``).
