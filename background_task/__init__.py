@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .backoff import exponential, fixed
+from .declaration import periodic
 from .exceptions import (
     BackgroundTaskError,
     Discard,
@@ -35,6 +36,7 @@ __all__ = [
     "current_task",
     "exponential",
     "fixed",
+    "periodic",
 ]
 
 if TYPE_CHECKING:

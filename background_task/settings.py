@@ -64,6 +64,10 @@ def _yes_or_no(value: Any) -> str | None:
     return None if isinstance(value, bool) else "True or False"
 
 
+def _schedules(value: Any) -> str | None:
+    return None if isinstance(value, dict) else "a dict of names and schedules"
+
+
 def _meant_once(value: Any) -> str | None:
     is_low = isinstance(value, int) and not isinstance(value, bool) and value < 1
     return "1" if is_low else None
@@ -129,6 +133,7 @@ SETTINGS = {
         Setting("SHUTDOWN_SECONDS", 25, _positive_seconds),
         Setting("FLUSH_EACH", False, _yes_or_no),
         Setting("TIMEOUT_SECONDS", None, _seconds_or_none),
+        Setting("PERIODIC", {}, _schedules),
         Setting("KEEP_RESULTS", True, _yes_or_no),
         Setting("MAX_RESULT_BYTES", 65_536, _result_bytes),
     )
@@ -198,6 +203,11 @@ class AppSettings:
     def BACKGROUND_TASK_MAX_RESULT_BYTES(self) -> int:  # noqa: N802
         """The largest size of a result that is kept."""
         return int(SETTINGS["MAX_RESULT_BYTES"].read())
+
+    @property
+    def BACKGROUND_TASK_PERIODIC(self) -> dict[str, Any]:  # noqa: N802
+        """Schedules by name; see ``declaration.declared``."""
+        return SETTINGS["PERIODIC"].read()  # type: ignore[no-any-return]
 
     @property
     def BACKGROUND_TASK_FLUSH_EACH(self) -> bool:  # noqa: N802

@@ -47,6 +47,11 @@ MESSAGES = {
         "error",
         "%(task)s is not repeated any more: its rule %(rule)r cannot be followed",
     ),
+    "tick": ("info", "Put the tick %(tick)s of %(schedule)s into the queue"),
+    "tick_lost": (
+        "error",
+        "The tick %(tick)s of %(schedule)s could not be put into the queue; the next ones will be",
+    ),
     "unreachable": ("warning", "Failed to retrieve tasks. Database unreachable."),
     "not_ours": ("warning", "Not running %(task)s: it is gone, or somebody else is running it"),
     "broken": ("error", "Running %(proxy)s on the pool failed"),
@@ -54,7 +59,10 @@ MESSAGES = {
 }
 LEVELS = {method: getattr(logging, method.upper()) for method, _ in MESSAGES.values()}
 #: Events whose exception is worth its traceback.
-WITH_TRACEBACK = ("error", "chain_broken", "reduced", "defect", "broken", "error_without_row")
+WITH_TRACEBACK = (
+    *("error", "chain_broken", "tick_lost", "reduced"),
+    *("defect", "broken", "error_without_row"),
+)
 
 
 def write(logger: logging.Logger, name: str, fields: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from . import option, signals, task_log, telemetry
 from .call import RESERVED, CallOptions, Parameters
+from .declaration import Declaration, adopt
 from .exceptions import BackgroundTaskError, InvalidOptionTypeError
 from .models import Task
 from .policy import Policy
@@ -74,6 +75,7 @@ class TaskProxy(Generic[P, R]):
         queue: The default queue.
         remove_existing_tasks: Whether waiting rows of the same call are deleted first.
         policy: What becomes of a run that fails, takes too long, or comes too late.
+        schedules: When workers call it by themselves; see ``periodic``.
     """
 
     policy = Policy()
@@ -98,6 +100,8 @@ class TaskProxy(Generic[P, R]):
         self.schedule = TaskSchedule.create(schedule)
         self.queue = option.check_queue(queue)
         self.remove_existing_tasks = remove_existing_tasks
+        self.schedules: list[Declaration] = []
+        adopt(task_function, self)
 
     # A call with none of the reserved keywords is checked against the function's own parameters.
     @overload

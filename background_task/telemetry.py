@@ -28,6 +28,8 @@ An event has a name and keyword fields. The events of this library:
 ``child_ended``    ``number``, ``pid``, ``how``, ``seconds``: it has ended, another follows so soon
 ``child_killed``   ``number``, ``pid``, ``why``: it had to be killed
 ``child_missing``  ``number``, ``exception``: it could not be started; tried again
+``tick``           ``schedule``, ``tick``: a periodic task was put into the queue
+``tick_lost``      ``schedule``, ``tick``, ``exception``: it could not be; the schedule goes on
 ``idle``           ``seconds``: nothing is due; the worker waits at most so long
 ``no_notify``      ``using``, ``reason``, ``remedy``: the database cannot wake this worker; it polls
 ``unreachable``    ``exception``: code asked for a task and the database did not answer

@@ -90,6 +90,14 @@ OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
         },
     ),
     (
+        ("--no-periodic",),
+        {
+            "dest": "no_periodic",
+            "action": "store_true",
+            "help": "leave putting periodic tasks into the queue to other workers",
+        },
+    ),
+    (
         ("--log-std",),
         {
             "dest": "log_std",
@@ -156,6 +164,7 @@ def check(options: Mapping[str, Any]) -> Options:
         max_tasks=options.get("max_tasks"),
         max_memory=options.get("max_memory"),
         max_age=options.get("max_age"),
+        is_ticking=not options.get("no_periodic"),
     )
 
 

@@ -15,6 +15,7 @@ from ..signals import task_failed, task_rescheduled
 from .completed import CompletedTask, CompletedTaskQuerySet
 from .queryset import TaskManager, TaskQuerySet
 from .record import TaskRecord
+from .schedule import Schedule
 from .task import Task
 from .turn import TURNS, Turn
 from .worker import Worker
@@ -24,6 +25,7 @@ __all__ = [
     "CompletedTask",
     "CompletedTaskQuerySet",
     "InvalidTaskError",
+    "Schedule",
     "Task",
     "TaskManager",
     "TaskQuerySet",

@@ -6,6 +6,8 @@ import os
 import socket
 from datetime import datetime, timedelta
 
+from django.db.models import Q
+
 from ..models import Worker
 from .clock import read_clock
 
@@ -68,3 +70,12 @@ class Fleet:
         """Tell whether a worker is alive."""
         now = read_clock(self.using) if now is None else now
         return Worker.objects.using(self.using).filter(Worker.alive(now)).exists()
+
+    def was_anyone_alive(self, moment: datetime) -> bool:
+        """Tell whether a worker was alive at a time within the last day."""
+        workers = Worker.objects.using(self.using).filter(
+            Q(stopped_at__isnull=True) | Q(stopped_at__gte=moment),
+            started_at__lte=moment,
+            expires_at__gte=moment,
+        )
+        return workers.exists()

@@ -308,3 +308,9 @@ def _replace_closed_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is not None and getattr(sys, name).closed:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+
+
+def is_in_memory(using: str) -> bool:
+    """Tell whether no other process can see the database, nor another thread without trouble."""
+    connection = connections[using]
+    return connection.vendor == "sqlite" and connection.is_in_memory_db()  # type: ignore[attr-defined]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import datetime
 
-from django.db import Error, connections
+from django.db import Error
 
 from .. import telemetry
 from ..attempt import Claim, Outcome, Released
@@ -19,9 +19,10 @@ from .finish import End, has_receivers, record_many
 from .gather import WINDOW_SECONDS, Gatherer
 from .hand import Hand, Keeper
 from .heartbeat import Heartbeat, Identity, Watchdog
-from .hygiene import close_connections, refresh_connections
+from .hygiene import close_connections, is_in_memory, refresh_connections
 from .options import COUNTERS, Options, Summary
 from .part import Part, make_executor
+from .periodic import Ticker
 from .recovery import Recovery
 from .retirement import Retirement
 from .run import run_claim
@@ -69,6 +70,8 @@ class Loop:
         self.gatherer = Gatherer(self._record)
         self._is_flushing_each = app_settings.BACKGROUND_TASK_FLUSH_EACH
         self.keeper: Keeper | None = None
+        ticker = Ticker(store, registry=registry, lease=options.lease)
+        self.chores: list[Recovery | Ticker] = [ticker] if options.is_ticking else []
         self.retirement = Retirement(self.watch, control=control, options=options)
         self.identity = Identity(
             Fleet(store.using),
@@ -157,6 +160,7 @@ class Loop:
             duration=self.options.duration if self.options.duration > 0 else None,
             heartbeat=self.heartbeat,
         )
+        self.chores.insert(0, self.recovery)
 
     def _work(self) -> None:
         while not self._is_over():
@@ -234,7 +238,8 @@ class Loop:
             return lost
         if self.heartbeat is not None and self.identity.is_overdue():
             self.identity.renew()  # this process stood still; who knows what others made of that
-        self.recovery.run_if_due()
+        for chore in self.chores:
+            chore.run_if_due()
         room = self.retirement.recycling.room() - self.executor.load()
         begun = time.monotonic()
         claims: list[Claim] = []
@@ -358,8 +363,9 @@ class Loop:
         return self.executor.has_waiting()
 
     def _at_most(self, seconds: float) -> float:
-        """Shorten a wait so that neither recovery nor the end of the duration is missed."""
-        seconds = min(seconds, max(self.recovery.seconds_until_due(), SHORTEST_SLEEP_SECONDS))
+        """Shorten a wait so that neither a chore nor the end of the duration is missed."""
+        due = min(chore.seconds_until_due() for chore in self.chores)
+        seconds = min(seconds, max(due, SHORTEST_SLEEP_SECONDS))
         if self.options.duration > 0:
             left = self.options.duration - (time.monotonic() - self._started)
             seconds = min(seconds, max(0.0, left) + SHORTEST_SLEEP_SECONDS)
@@ -391,9 +397,3 @@ class Loop:
 
 def _seconds_until(moment: datetime, *, now: datetime) -> float:
     return max(SHORTEST_SLEEP_SECONDS, (moment - now).total_seconds())
-
-
-def is_in_memory(using: str) -> bool:
-    """Tell whether no other process can see the database, nor another thread without trouble."""
-    connection = connections[using]
-    return connection.vendor == "sqlite" and connection.is_in_memory_db()  # type: ignore[attr-defined]

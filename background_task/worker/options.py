@@ -23,6 +23,7 @@ class Options:
         max_tasks: How many tasks it runs before it ends.
         max_memory: The resident memory in MiB above which it ends.
         max_age: Seconds after which it ends.
+        is_ticking: Whether it puts the ticks of periodic tasks into the queue.
     """
 
     queues: Sequence[str] = ()
@@ -35,6 +36,7 @@ class Options:
     max_tasks: int | None = None
     max_memory: float | None = None
     max_age: float | None = None
+    is_ticking: bool = True
 
 
 #: Event -> field of ``Summary``.

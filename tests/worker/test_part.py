@@ -77,7 +77,6 @@ def test_resting_part_is_asked_last_and_only_if_there_is_nothing_else(
     transactional_db, control, monkeypatch, found, asked
 ):
     loop = Loop({}, store=get_store(), control=control, options=Options(concurrency=2))
-    loop.recovery = SimpleNamespace(run_if_due=lambda: 0)
     resting, other = loop.parts
     seen = []
     for part, name, claims in ((resting, "resting", []), (other, "other", found)):

@@ -23,7 +23,7 @@ from ...store import get_store
 from ...tasks import Tasks, autodiscover, tasks
 from ...utils import SignalManager
 from ...worker import Control, Loop, Options, Summary
-from ...worker.loop import is_in_memory
+from ...worker.hygiene import is_in_memory
 from ...worker.outage import remedy_for
 from ...worker.parent import Parent
 from ...worker.supervisor import Supervisor
