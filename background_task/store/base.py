@@ -15,10 +15,12 @@ from django.db import DatabaseError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from ..attempt import Claim, Discarded, Failed, Outcome, Released, Retry, Succeeded
+from ..attempt import Claim, Discarded, Failed, Outcome, Released, Retry, Succeeded, error_of
+from ..attempt_error import appended
 from ..identity import new_uid
 from ..models import CompletedTask, Task, TaskQuerySet, Worker
 from ..payload import ascii_only
+from ..return_value import not_kept
 from ..settings import app_settings
 from ..wakeup import notify_after_commit
 from .clock import read_clock
@@ -27,6 +29,8 @@ from .result import CLAIM_FIELDS, Candidate, Due, Finish, chosen
 
 #: Keys in one statement; SQLite once took no more than 999 parameters.
 MOST_KEYS = 500
+#: Why a result is missing.
+REFUSED = "the database refused it; see the worker's log"
 
 
 class Store(Intake):
@@ -151,6 +155,7 @@ class Store(Intake):
             later: dict[str, object] = {"run_at": now + outcome.delay} if is_moved else {}
             if outcome.error:
                 later["last_error"] = ascii_only(outcome.error) if reduced else outcome.error
+                later["errors"] = appended(claim.errors, error_of(claim, outcome, at=now))
             changed = self._held(claim).update(
                 attempts=claim.attempt if outcome.spends_attempt else claim.attempts,
                 locked_by=None,
@@ -211,6 +216,13 @@ class Store(Intake):
         if released:
             notify_after_commit(self.using)  # others may be idle
         return released
+
+    def report(self, claim: Claim, progress: str) -> bool:
+        """Write how far a run has come; False if the claim no longer holds."""
+        if not self.in_transaction():
+            return bool(self._held(claim).update(progress_json=progress))
+        with transaction.atomic(using=self.using):  # an error undoes no more than this
+            return bool(self._held(claim).update(progress_json=progress))
 
     def task_of(self, claim: Claim) -> Task | None:
         """Return the row of a claim as it is now, None if it is gone."""
@@ -310,6 +322,7 @@ class Store(Intake):
         text = ""
         if isinstance(outcome, Failed):
             values["failed_at"], text = now, outcome.error
+            values["errors"] = appended(claim.errors, error_of(claim, outcome, at=now))
         elif isinstance(outcome, Discarded):
             text = outcome.reason
         if text:
@@ -320,6 +333,8 @@ class Store(Intake):
         completed = task.archived(now=now)
         if isinstance(outcome, Discarded):
             completed.discarded_at = now
+        elif isinstance(outcome, Succeeded) and outcome.result is not None:
+            completed.return_value = not_kept(REFUSED) if reduced else outcome.result
         ends_chain = isinstance(outcome, Failed) and not outcome.repeats
         repetition = None if ends_chain else task.repetition(now=now)
         if reduced:

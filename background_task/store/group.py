@@ -7,7 +7,7 @@ signals of the tables, or has foreign keys to them, gets each row as ``Store.fin
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -25,8 +25,14 @@ from .result import Finish
 #: Rows in one statement; more do not make it cheaper.
 MOST_ROWS = 500
 
+#: What the results of one statement take together; servers refuse statements that are too long.
+MOST_RESULT_BYTES = 1_000_000
+
 #: Owner, number and key: two claims of one row may well be in the same group.
 Proof = tuple[str, int, int]
+
+#: What was returned and is to be kept.
+Results = Mapping[Proof, str]
 
 #: Claims with the same proof of ownership, by which a statement can find their rows.
 Group = tuple[str, int, list[int]]
@@ -47,8 +53,14 @@ class GroupStore(LevelStore):
         """Write several outcomes; see ``Store.finish_many``."""
         if self.in_transaction() or is_watched():
             return super().finish_many(ends, now=now)
-        plain = [claim for claim, outcome in ends if claim.number and type(outcome) is Succeeded]
-        archived = self._archive_many(plain, now=now) if plain else {}
+        plain = [
+            (claim, outcome.result)
+            for claim, outcome in ends
+            if claim.number and type(outcome) is Succeeded
+        ]
+        archived: dict[Proof, Finish] = {}
+        for claims, results in batches(plain):
+            archived |= self._archive_many(claims, results, now=now)
         # Taken out: of the same claim given twice, only one has finished the row.
         return [
             archived.pop(proof(claim), None)
@@ -58,12 +70,15 @@ class GroupStore(LevelStore):
         ]
 
     def _archive_many(
-        self, claims: Collection[Claim], *, now: datetime | None
+        self, claims: Collection[Claim], results: Results, *, now: datetime | None
     ) -> dict[Proof, Finish]:
         """Archive what still holds, and say of which rows that was."""
-        return self._archive_locked(grouped(claims), now=self.now() if now is None else now)
+        now = self.now() if now is None else now
+        return self._archive_locked(grouped(claims), results, now=now)
 
-    def _archive_locked(self, groups: Sequence[Group], *, now: datetime) -> dict[Proof, Finish]:
+    def _archive_locked(
+        self, groups: Sequence[Group], results: Results, *, now: datetime
+    ) -> dict[Proof, Finish]:
         """Lock the rows, add repetitions, copy to the archive, delete: in one transaction.
 
         The first statement takes the locks, as in ``Store.finish``: whoever else wants to finish
@@ -83,9 +98,12 @@ class GroupStore(LevelStore):
                 task.uid, task.enqueued_at = new_uid(), now
             self.tasks.bulk_create(repetitions)
             with connections[self.using].cursor() as cursor:
+                copying, texts = self._copying_with(
+                    {key: results[owned] for key, owned in held.items() if owned in results}
+                )
                 cursor.execute(
-                    f"{self.copying} FROM {self.table} WHERE id IN ({in_sql(held)})",
-                    [self._moment(now)],
+                    f"{copying} FROM {self.table} WHERE id IN ({in_sql(held)})",
+                    [self._moment(now), *texts],
                 )
             rows._raw_delete(self.using)
         return {held[key]: Finish(repetition=following.get(key)) for key in held}
@@ -100,6 +118,10 @@ class GroupStore(LevelStore):
     @cached_property
     def copying(self) -> str:
         """``INSERT INTO archive (...) SELECT ...``, with one parameter: the time of the end."""
+        return self._copying()
+
+    def _copying(self, result: str | None = None) -> str:
+        """Return that; with the results, if there are any, from this SQL expression."""
         quote = connections[self.using].ops.quote_name
         values = {
             name: name
@@ -109,8 +131,17 @@ class GroupStore(LevelStore):
         values[quote("run_at")] = "%s"
         # Not past what the column can count to.
         values[quote("attempts")] = f"{least}(attempts, {LARGEST_ATTEMPTS - 1}) + 1"
+        if result is not None:
+            values[quote("return_value")] = result
         archive = quote(CompletedTask._meta.db_table)
         return f"INSERT INTO {archive} ({', '.join(values)}) SELECT {', '.join(values.values())}"
+
+    def _copying_with(self, results: Mapping[int, str]) -> tuple[str, list[str]]:
+        """Return how to copy rows with their results, by key, and the parameters for those."""
+        if not results:
+            return self.copying, []
+        cases = " ".join([f"WHEN {key:d} THEN %s" for key in results])
+        return self._copying(f"CASE id {cases} END"), list(results.values())
 
     def _moment(self, moment: datetime) -> Any:
         """Return a time as a parameter of a raw statement."""
@@ -134,6 +165,32 @@ def is_watched() -> bool:
 def proof(claim: Claim) -> Proof:
     """Return what tells a claim from every other, those of the same row included."""
     return claim.owner, claim.number, claim.task_id
+
+
+def batches(ends: Iterable[tuple[Claim, str | None]]) -> Iterator[tuple[list[Claim], Results]]:
+    """Yield claims, and those results that there are, in pieces that fit into a statement."""
+    claims: list[Claim] = []
+    results: dict[Proof, str] = {}
+    size = 0
+    for claim, result in ends:
+        if result is not None:
+            if size + len(result) > MOST_RESULT_BYTES and results:
+                yield claims, results
+                claims, results, size = [], {}, 0
+            results[proof(claim)] = result
+            size += len(result)
+        claims.append(claim)
+    if claims:
+        yield claims, results
+
+
+def results_of(group: Group, results: Results) -> dict[int, str]:
+    """Return the results of a group by primary key."""
+    owner, number, keys = group
+    if not results:
+        return {}
+    found = {key: results.get((owner, number, key)) for key in keys}
+    return {key: result for key, result in found.items() if result is not None}
 
 
 def grouped(claims: Iterable[Claim]) -> list[Group]:

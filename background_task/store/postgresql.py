@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connections
 
 from ..attempt import Claim
-from .group import ONCE, Proof, grouped, proof
+from .group import ONCE, Proof, Results, grouped, proof, results_of
 from .result import CLAIM_FIELDS, ONLY_ATTEMPT, Finish
 from .skip_locked import SkipLockedStore
 
@@ -47,9 +47,12 @@ WITH gone AS (
     DELETE FROM {table}
     WHERE id = ANY(%s) AND claim_number = %s AND locked_by = %s AND {once}
     RETURNING *
-), kept AS ({copying} FROM gone)
+), kept AS ({copying} FROM gone{results})
 SELECT id FROM gone
 """
+
+RESULTS = " LEFT JOIN unnest(%s::bigint[], %s::text[]) AS given (given_key, given_text)"
+RESULTS += " ON given_key = id"
 
 
 class PostgreSQLStore(SkipLockedStore):
@@ -102,20 +105,24 @@ class PostgreSQLStore(SkipLockedStore):
         return claims
 
     def _archive_many(
-        self, claims: Collection[Claim], *, now: datetime | None
+        self, claims: Collection[Claim], results: Results, *, now: datetime | None
     ) -> dict[Proof, Finish]:
         """Move what does not repeat with one statement; the rest needs a look at its rows."""
         done: dict[Proof, Finish] = {}
-        copying = self.copying if now is not None else self.copying.replace("%s", "now()")
+        copying = self._copying("given_text") if results else self.copying
+        copying = copying if now is not None else copying.replace("%s", "now()")
         times = [] if now is None else [self._moment(now)]
+        statement = FINISH.format(
+            table=self.table, copying=copying, once=ONCE, results=RESULTS if results else ""
+        )
         with connections[self.using].cursor() as cursor:
             for owner, number, keys in grouped(claims):
-                cursor.execute(
-                    FINISH.format(table=self.table, copying=copying, once=ONCE),
-                    [keys, number, owner, *times],
-                )
+                given = results_of((owner, number, keys), results)
+                texts = [list(given), list(given.values())] if results else []
+                cursor.execute(statement, [keys, number, owner, *times, *texts])
                 done |= {(owner, number, key): Finish() for (key,) in cursor.fetchall()}
         rest = grouped(claim for claim in claims if proof(claim) not in done)
         if not rest:
             return done
-        return done | self._archive_locked(rest, now=self.now() if now is None else now)
+        now = self.now() if now is None else now
+        return done | self._archive_locked(rest, results, now=now)

@@ -13,7 +13,7 @@ from django.db.models.expressions import Col
 
 from ..attempt import Claim
 from ..models import Task, TaskQuerySet
-from .group import ONCE, GroupStore, Proof, grouped, in_sql, proof
+from .group import ONCE, GroupStore, Proof, Results, grouped, in_sql, proof, results_of
 from .result import CLAIM_FIELDS, Candidate, Finish, chosen
 
 CLAIM = """
@@ -68,7 +68,7 @@ class SQLiteStore(GroupStore):
         return [Candidate(values) for values in rows.values(*wanted)]
 
     def _archive_many(
-        self, claims: Collection[Claim], *, now: datetime | None
+        self, claims: Collection[Claim], results: Results, *, now: datetime | None
     ) -> dict[Proof, Finish]:
         """Copy and delete what does not repeat; the rest needs another look."""
         now = self.now() if now is None else now
@@ -76,14 +76,16 @@ class SQLiteStore(GroupStore):
         with transaction.atomic(using=self.using), connections[self.using].cursor() as cursor:
             for owner, number, keys in groups:
                 held = f"{HELD.format(keys=in_sql(keys), number=number)} AND {ONCE}"
+                copying, texts = self._copying_with(results_of((owner, number, keys), results))
                 # A write comes first: a transaction that began by reading cannot wait for a writer.
                 cursor.execute(
-                    f"{self.copying} FROM {self.table} WHERE {held}", [self._moment(now), owner]
+                    f"{copying} FROM {self.table} WHERE {held}",
+                    [self._moment(now), *texts, owner],
                 )
                 cursor.execute(f"DELETE FROM {self.table} WHERE {held} RETURNING id", [owner])
                 done |= {(owner, number, key): Finish() for (key,) in cursor.fetchall()}
         rest = grouped(claim for claim in claims if proof(claim) not in done)
-        return done | self._archive_locked(rest, now=now) if rest else done
+        return done | self._archive_locked(rest, results, now=now) if rest else done
 
     @cached_property
     def _columns(self) -> str:

@@ -8,6 +8,7 @@ from django.db import Error
 from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
 
 from background_task.attempt import Failed, Released, Retry, Succeeded
+from background_task.attempt_error import AttemptError, read_errors
 from background_task.models import CompletedTask, Task
 from background_task.payload import storable
 from background_task.store import Finish
@@ -68,7 +69,9 @@ def test_finish_retry_spends_an_attempt_and_unlocks(store, reduced):
     before = row(task.pk)
     finish = store.finish(claim, Retry("Grüße", HOUR), now=now, reduced=reduced)
     assert finish == Finish()
-    assert row(task.pk) == before | {
+    after = row(task.pk)
+    assert read_errors(after.pop("errors")) == [AttemptError(2, "", "Grüße", now, "w")]
+    assert after | {"errors": None} == before | {
         "attempts": 2,
         "last_error": "Gr\\xfc\\xdfe" if reduced else "Grüße",
         "run_at": now + HOUR,

@@ -2,6 +2,7 @@
 
 import math
 from datetime import timedelta
+from itertools import cycle
 
 import pytest
 from django.contrib.contenttypes.models import ContentType
@@ -174,11 +175,15 @@ def succeeded(claims):
     return [(claim, Succeeded()) for claim in claims]
 
 
+@pytest.mark.parametrize("results", [(None,), ("7", None)], ids=["no results", "results"])
 @pytest.mark.parametrize("rows", [1, 100])
-def test_finish_many_takes_as_many_statements_for_many_rows_as_for_one(store, settings, rows):
+def test_finish_many_takes_as_many_statements_for_many_rows_as_for_one(
+    store, settings, rows, results
+):
     claims = claimed(store, rows)
+    ends = [(claim, Succeeded(result)) for claim, result in zip(claims, cycle(results))]
     with statements() as kept:
-        finishes = store.finish_many(succeeded(claims))
+        finishes = store.finish_many(ends)
     assert None not in finishes
     expected = {
         "postgresql": ["WITH"],
