@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from .backoff import exponential, fixed
 from .declaration import periodic
 from .exceptions import (
+    AlreadyScheduledError,
     BackgroundTaskError,
     Discard,
     InvalidOptionError,
@@ -23,6 +24,7 @@ __version__ = "2.0.0"
 default_app_config = "background_task.apps.BackgroundTasksAppConfig"
 
 __all__ = [
+    "AlreadyScheduledError",
     "BackgroundTaskError",
     "Discard",
     "InvalidOptionError",

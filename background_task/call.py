@@ -5,12 +5,15 @@ from __future__ import annotations
 import inspect
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
+from functools import cached_property
 from typing import Any, TypedDict
 
 from django.db import models
 
-from .exceptions import InvalidOptionTypeError
+from . import payload
+from .exceptions import InvalidOptionError, InvalidOptionTypeError
 from .recurrence import RepeatLike
 from .schedule import ScheduleLike
 
@@ -38,14 +41,42 @@ class Parameters:
     """What a function takes.
 
     Args:
-        name: The name of the task.
+        name: The name of the task; kept as ``.name``.
         function: Its own signature counts, not that of one it wraps; it may have none.
     """
 
     def __init__(self, name: str, function: Callable[..., Any]) -> None:
-        self._name = name
+        self.name = name
         self._signature = _signature_of(function)
         self._accepted: set[tuple[Any, ...]] = set()
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """The names of the parameters; None if the function does not tell them."""
+        return None if self._signature is None else tuple(self._signature.parameters)
+
+    def named(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the arguments of a call by name, defaults included as far as a row can hold them.
+
+        None if the function does not tell its parameters.
+
+        Raises:
+            TypeError: The function does not take these arguments.
+        """
+        if self._signature is None:
+            return None
+        return {**self._defaults, **self._signature.bind(*args, **kwargs).arguments}
+
+    @cached_property
+    def _defaults(self) -> dict[str, Any]:
+        """Read late: translated texts and the like may have none before the apps are loaded."""
+        defaults = {}
+        for name, parameter in self._signature.parameters.items() if self._signature else ():
+            if parameter.default is not parameter.empty:
+                with suppress(InvalidOptionError, InvalidOptionTypeError):
+                    payload.encode((parameter.default,), {})
+                    defaults[name] = parameter.default
+        return defaults
 
     def check(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Refuse what the function would refuse, such as a misspelt option, before it is stored.
@@ -60,7 +91,7 @@ class Parameters:
             self._signature.bind(*args, **kwargs)
         except TypeError as error:
             raise InvalidOptionTypeError(
-                f"{self._name} cannot be called so: {error}; it takes {self._signature}, and the "
+                f"{self.name} cannot be called so: {error}; it takes {self._signature}, and the "
                 f"options {', '.join(RESERVED)}"
             ) from None
         if len(self._accepted) < MOST_FORMS:

@@ -20,6 +20,8 @@ from .recurrence import RepeatLike, begin_chain, check_repeat
 from .schedule import TaskSchedule
 from .signals import task_created
 from .store import Store, get_store
+from .store.unique import add_unique, add_unique_many
+from .uniqueness import UniqueKey
 from .wakeup import notify_after_commit
 
 #: How often two callers that keep undoing each other's "only one may wait" try again.
@@ -48,22 +50,25 @@ class TaskSpec:
     remove_existing_tasks: bool = False
     #: What ``policy_option.overrides`` made of the options of this call.
     options: str | None = None
+    #: What only one task may have at a time; None lets there be any number.
+    unique: UniqueKey | None = None
 
     @property
     def is_alone(self) -> bool:
-        """Whether it matters which rows of the same call wait already."""
-        return self.remove_existing_tasks or self.action != TaskSchedule.SCHEDULE
+        """Whether rows that are there already have to be seen to for this one alone."""
+        is_moving = self.unique is not None and self.unique.is_moving
+        return is_moving or self.remove_existing_tasks or self.action != TaskSchedule.SCHEDULE
 
-    def called_with(self, args: Any, kwargs: Any) -> TaskSpec:
+    def called_with(self, args: Any, kwargs: Any, *, unique: UniqueKey | None = None) -> TaskSpec:
         """Return the same for another call: ``dataclasses.replace``, at a fraction of its time."""
         spec = object.__new__(TaskSpec)
-        vars(spec).update(vars(self), args=args, kwargs=kwargs)
+        vars(spec).update(vars(self), args=args, kwargs=kwargs, unique=unique)
         return spec
 
 
-#: What all of a ``TaskSpec`` but the arguments asks for.
+#: What all of a ``TaskSpec`` but the arguments, and the key made of them, asks for.
 OPTIONS = attrgetter(
-    *(name for name in TaskSpec.__dataclass_fields__ if name not in ("args", "kwargs"))
+    *(name for name in TaskSpec.__dataclass_fields__ if name not in ("args", "kwargs", "unique"))
 )
 
 
@@ -78,14 +83,13 @@ def enqueue(spec: TaskSpec, *, sender: type) -> Task | None:
         The saved task, or None if an existing one was kept or moved instead.
 
     Raises:
+        AlreadyScheduledError: An existing one has the call's unique key, and the call wants this.
         InvalidOptionError: An option's value cannot be stored (a ``ValueError``).
         InvalidOptionTypeError: An option or argument has the wrong type (a ``TypeError``).
     """
     store = get_store()
     task = _build(spec)
-    if not spec.is_alone:
-        store.add(task)
-    elif not _add_alone(store, task, spec):
+    if not _add(store, task, spec):
         return None
     notify_after_commit(store.using)
     task_created.send(sender=sender, task=task)
@@ -99,7 +103,7 @@ def enqueue_many(
 
     Inside the caller's transaction if there is one, else in one of their own, which begins when the
     first batch is complete. Specs are taken as they are needed, and checked before their batch is
-    sent. Those that want to be the only waiting row of their call are seen to one by one.
+    sent. Those that may change a waiting row are seen to one by one.
 
     Django's ``pre_save`` and ``post_save`` are not sent. ``task_created`` is, at the end.
 
@@ -112,6 +116,7 @@ def enqueue_many(
         The saved tasks, in order, without those for which an existing one was kept or moved.
 
     Raises:
+        AlreadyScheduledError: As ``enqueue``.
         InvalidOptionError: As ``enqueue``; the message begins with the item's number, from 0.
         InvalidOptionTypeError: As ``enqueue``, likewise.
     """
@@ -123,13 +128,17 @@ def enqueue_many(
     if first is None:
         return []
     tasks: list[Task] = []
+    replacing: dict[str, Task] = {}
     with transaction.atomic(using=store.using):
         for batch in chain([first], batches):
             if batch.alone is None:
-                store.add_many(batch.tasks)
-                tasks += batch.tasks
-            elif _add_alone(store, batch.tasks[0], batch.alone):
-                tasks += batch.tasks
+                tasks += _add_many(store, batch)
+            elif _add(store, task := batch.tasks[0], batch.alone):
+                tasks.append(task)
+                if (key := batch.alone.unique) is not None:
+                    if key.text in replacing:
+                        tasks.remove(replacing[key.text])
+                    replacing[key.text] = task
         notify_after_commit(store.using)
     if task_created.has_listeners(sender):
         for task in tasks:
@@ -138,9 +147,10 @@ def enqueue_many(
 
 
 class _Batch(NamedTuple):
-    """Tasks to be inserted at once; or a single one, with its spec, that is to be alone."""
+    """Tasks to be inserted at once, with their keys; or a single one, with its spec."""
 
     tasks: list[Task]
+    keys: list[UniqueKey | None]
     alone: TaskSpec | None = None
 
 
@@ -148,6 +158,7 @@ def _batches(specs: Iterable[TaskSpec], *, batch_size: int) -> Iterator[_Batch]:
     """Turn specs into tasks, a batch at a time."""
     mould = _Mould()
     tasks: list[Task] = []
+    keys: list[UniqueKey | None] = []
     chars = 0
     for number, spec in enumerate(specs):
         try:
@@ -156,15 +167,16 @@ def _batches(specs: Iterable[TaskSpec], *, batch_size: int) -> Iterator[_Batch]:
             raise type(error)(f"item {number}: {error}") from error
         if spec.is_alone or len(tasks) >= batch_size or chars > BATCH_CHARS:
             if tasks:
-                yield _Batch(tasks)
-            tasks, chars = [], 0
+                yield _Batch(tasks, keys)
+            tasks, keys, chars = [], [], 0
         if spec.is_alone:
-            yield _Batch([task], spec)
+            yield _Batch([task], [], spec)
         else:
             tasks.append(task)
+            keys.append(spec.unique)
             chars += len(task.task_params)
     if tasks:
-        yield _Batch(tasks)
+        yield _Batch(tasks, keys)
 
 
 class _Mould:
@@ -239,6 +251,23 @@ def check_options(spec: TaskSpec) -> dict[str, Any]:
 def _build(spec: TaskSpec) -> Task:
     """Return the unsaved row of a call, everything checked before the database is touched."""
     return Task.objects.new_task(args=spec.args, kwargs=spec.kwargs, **check_options(spec))
+
+
+def _add(store: Store, task: Task, spec: TaskSpec) -> bool:
+    """Insert a row, unless what is there already is to be kept or moved instead."""
+    if spec.unique is not None:
+        return add_unique(store, task, spec.unique)
+    if spec.is_alone:
+        return _add_alone(store, task, spec)
+    store.add(task)
+    return True
+
+
+def _add_many(store: Store, batch: _Batch) -> list[Task]:
+    if any(batch.keys):
+        return add_unique_many(store, batch.tasks, batch.keys)
+    store.add_many(batch.tasks)
+    return batch.tasks
 
 
 def _add_alone(store: Store, task: Task, spec: TaskSpec) -> bool:

@@ -22,6 +22,7 @@ from .recurrence import RepeatLike
 from .schedule import TaskSchedule
 from .settings import app_settings
 from .store import Store, get_store, is_outage
+from .uniqueness import UniqueKey
 from .worker import End, record, run_claim
 from .worker.hygiene import close_connections, orderly
 from .worker.recovery import recover
@@ -75,10 +76,11 @@ class DBTaskRunner:
         repeat_until: datetime | None = None,
         remove_existing_tasks: bool = False,
         options: str | None = None,
+        unique: UniqueKey | None = None,
     ) -> Task | None:
         """Store a call. See ``TaskProxy.__call__``; ``action`` is one of ``TaskSchedule``'s.
 
-        Of ``options`` see ``policy.overrides``.
+        Of ``options`` see ``policy.overrides``, of ``unique`` see ``Uniqueness.key``.
         """
         spec = TaskSpec(
             task_name=task_name,
@@ -94,6 +96,7 @@ class DBTaskRunner:
             repeat_until=repeat_until,
             remove_existing_tasks=remove_existing_tasks,
             options=options,
+            unique=unique,
         )
         return producer.enqueue(spec, sender=self.__class__)
 

@@ -27,11 +27,15 @@ from .runner import DBTaskRunner, PoolRunner, bg_runner
 from .schedule import ScheduleLike, TaskSchedule
 from .settings import app_settings
 from .store import get_store
+from .uniqueness import UNIQUE_OPTIONS, Uniqueness, UniqueOptions, check_alone, keyed
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-    class UsingOptions(CallOptions, PolicyOptions, total=False):
+    class DeclaredOptions(PolicyOptions, UniqueOptions, total=False):
+        """What ``background`` takes besides the options of 1.x."""
+
+    class UsingOptions(CallOptions, DeclaredOptions, total=False):
         """What ``TaskProxy.using`` takes."""
 
 
@@ -76,9 +80,11 @@ class TaskProxy(Generic[P, R]):
         remove_existing_tasks: Whether waiting rows of the same call are deleted first.
         policy: What becomes of a run that fails, takes too long, or comes too late.
         schedules: When workers call it by themselves; see ``periodic``.
+        uniqueness: Which calls may have one task at a time only; None lets all have any number.
     """
 
     policy = Policy()
+    uniqueness: Uniqueness | None = None
     #: What ``using`` was given: options of the call, and what the rows are to say of the policy.
     _given: Mapping[str, Any] = {}
     _overrides: str | None = None
@@ -139,15 +145,18 @@ class TaskProxy(Generic[P, R]):
                 ``recurrence.make_rule``), ``repeat_until``, ``remove_existing_tasks``.
 
         Returns:
-            The saved task; None when the schedule's action kept or moved an existing one.
+            The saved task; None when an existing one was kept or moved instead.
 
         Raises:
+            AlreadyScheduledError: It is unique, and another task has its key.
             InvalidOptionError: A value that cannot be stored (a ``ValueError``).
             InvalidOptionTypeError: A wrong type, or an argument without a JSON form (a
                 ``TypeError``).
         """
         options = self._take_options(kwargs)
         self._parameters.check(args, kwargs)
+        if self.uniqueness is not None:
+            options["unique"] = self.uniqueness.key(self._parameters, args, kwargs)
         return self.runner.schedule(self.name, args, kwargs, **options)
 
     def using(self, **options: Unpack[UsingOptions]) -> Self:
@@ -161,7 +170,7 @@ class TaskProxy(Generic[P, R]):
             **options: The reserved keywords of a call (see ``__call__``), and those of
                 ``background`` that make up its policy: ``max_attempts``, ``backoff``,
                 ``retry_on``, ``discard_on``, ``timeout``, ``expires``, ``keep_result``,
-                ``repeat_on_failure``.
+                ``repeat_on_failure``; and ``unique``, ``unique_until``, ``on_conflict``.
 
         Raises:
             InvalidOptionError: A value that cannot work, or cannot be stored in a row (a
@@ -170,11 +179,12 @@ class TaskProxy(Generic[P, R]):
         """
         given: dict[str, Any] = {**options}
         policy = {name: given.pop(name) for name in POLICY_OPTIONS if name in given}
+        unique = {name: given.pop(name) for name in UNIQUE_OPTIONS if name in given}
         unknown = [name for name in given if name not in RESERVED]
         if unknown:
             raise InvalidOptionTypeError(
                 f"using has no option {', '.join(unknown)}; it takes "
-                f"{', '.join((*RESERVED, *POLICY_OPTIONS))}"
+                f"{', '.join((*RESERVED, *POLICY_OPTIONS, *UNIQUE_OPTIONS))}"
             )
         other = copy(self)
         other.schedule = TaskSchedule.create(given.pop("schedule", None)).merge(self.schedule)
@@ -187,6 +197,7 @@ class TaskProxy(Generic[P, R]):
         other._given = {**self._given, **given}
         if policy:
             other._overrides = overrides(policy, earlier=self._overrides)
+        other.uniqueness = Uniqueness.make(unique, of=self._parameters, earlier=self.uniqueness)
         check_options(TaskSpec(task_name=self.name, **other._take_options({})))
         return other
 
@@ -211,6 +222,7 @@ class TaskProxy(Generic[P, R]):
             The saved tasks, in order, without those for which an existing one was kept or moved.
 
         Raises:
+            AlreadyScheduledError: As for a call.
             InvalidOptionError: As for a call; the message begins with the number of the item.
             InvalidOptionTypeError: As for a call, likewise; or something that is no
                 ``(args, kwargs)``.
@@ -223,8 +235,8 @@ class TaskProxy(Generic[P, R]):
                 "function's arguments in the items"
             )
         check_options(spec)  # here and now: it is no item's fault
-        each = self._parameters.check_each(calls)
-        specs = (spec.called_with(args, kwargs) for args, kwargs in each)
+        each = keyed(self.uniqueness, of=self._parameters, calls=calls)
+        specs = (spec.called_with(args, kwargs, unique=key) for args, kwargs, key in each)
         return enqueue_many(specs, sender=type(self.runner))
 
     def _take_options(self, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -248,6 +260,8 @@ class TaskProxy(Generic[P, R]):
             options["priority"] = schedule.priority
         if self._overrides is not None:
             options["options"] = self._overrides
+        if self.uniqueness is not None:
+            check_alone(action=options["action"], removes=options["remove_existing_tasks"])
         return options
 
     def __str__(self) -> str:
@@ -275,7 +289,7 @@ class Tasks:
         remove_existing_tasks: bool = False,
         *,
         priority: int | None = None,
-        **policy: Unpack[PolicyOptions],
+        **declared: Unpack[DeclaredOptions],
     ) -> Callable[[Callable[P, R]], TaskProxy[P, R]]: ...
 
     def background(
@@ -286,7 +300,7 @@ class Tasks:
         remove_existing_tasks: bool = False,
         *,
         priority: int | None = None,
-        **policy: Unpack[PolicyOptions],
+        **declared: Unpack[DeclaredOptions],
     ) -> Any:
         """Decorate a function, so that calling it stores a task. With or without parentheses.
 
@@ -297,9 +311,11 @@ class Tasks:
             queue: The default queue, at most 190 characters; None is the unnamed one.
             remove_existing_tasks: Delete waiting rows of the same call before adding one.
             priority: The default priority; the schedule's, if that names one, comes first.
-            **policy: What becomes of a run that fails, takes too long, or comes too late:
+            **declared: What becomes of a run that fails, takes too long, or comes too late:
                 ``max_attempts``, ``backoff``, ``retry_on``, ``discard_on``, ``timeout``,
                 ``expires``, ``keep_result``, ``repeat_on_failure``. See ``Policy``.
+                And which tasks there may be one of at a time: ``unique``, ``unique_until``,
+                ``on_conflict``. See ``Uniqueness``.
 
         Raises:
             InvalidOptionError: A value that cannot work (a ``ValueError``).
@@ -314,7 +330,9 @@ class Tasks:
         schedule = TaskSchedule.create(schedule)
         if priority is not None:
             schedule = schedule.merge(TaskSchedule(priority=option.check_priority(priority)))
-        made = Policy.make(**policy)
+        options: dict[str, Any] = {**declared}
+        unique = {name: options.pop(name) for name in UNIQUE_OPTIONS if name in options}
+        policy = Policy.make(**options)
 
         def decorate(function: Callable[P, R]) -> TaskProxy[P, R]:
             proxy = self._task_proxy_class(
@@ -325,7 +343,9 @@ class Tasks:
                 remove_existing_tasks,
                 self._runner,
             )
-            proxy.policy = made
+            proxy.policy = policy
+            proxy.uniqueness = Uniqueness.make(unique, of=proxy._parameters)
+            proxy._take_options({})
             self._tasks[proxy.name] = proxy
             return proxy
 

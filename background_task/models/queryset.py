@@ -15,6 +15,7 @@ from django.utils import timezone
 from .. import payload
 from ..fields import ExactText
 from ..settings import app_settings
+from ..uniqueness import KEPT
 from .worker import Worker
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class TaskQuerySet(models.QuerySet["Task"]):
             locked_at=now,
             claim_number=Coalesce(F("claim_number"), 0) + 1,
             started_at=Coalesce(F("started_at"), now),
-            unique_key=None,
+            unique_key=Case(When(options__contains=KEPT, then=F("unique_key")), default=None),
         )
 
 

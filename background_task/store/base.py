@@ -337,10 +337,12 @@ class Store(Intake):
             completed.return_value = not_kept(REFUSED) if reduced else outcome.result
         ends_chain = isinstance(outcome, Failed) and not outcome.repeats
         repetition = None if ends_chain else task.repetition(now=now)
+        if repetition is not None:
+            self.hand_over(self.tasks.filter(pk=task.pk), [(task, repetition)])
         if reduced:
             CompletedTask.objects.using(self.using).bulk_create([completed])
             if repetition is not None:
-                repetition.uid, repetition.enqueued_at = new_uid(), now
+                repetition.uid, repetition.enqueued_at = repetition.uid or new_uid(), now
                 self.tasks.bulk_create([repetition])
             self.tasks.filter(pk=claim.task_id)._raw_delete(self.using)
         else:

@@ -92,10 +92,12 @@ class GroupStore(LevelStore):
             if not held:
                 return {}
             rows = self.tasks.filter(pk__in=list(held))
-            following = {task.pk: task.repetition(now=now) for task in rows.filter(REPEATING)}
+            chains = [(task, task.repetition(now=now)) for task in rows.filter(REPEATING)]
+            following = {task.pk: repetition for task, repetition in chains}
+            self.hand_over(rows, [(task, next_) for task, next_ in chains if next_ is not None])
             repetitions = [task for task in following.values() if task is not None]
             for task in repetitions:
-                task.uid, task.enqueued_at = new_uid(), now
+                task.uid, task.enqueued_at = task.uid or new_uid(), now
             self.tasks.bulk_create(repetitions)
             with connections[self.using].cursor() as cursor:
                 copying, texts = self._copying_with(

@@ -1,16 +1,34 @@
-"""How rows get in: adding them, and seeing to those of the same call that wait already."""
+"""How rows get in: adding them, and seeing to those of the same call that are there already."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
+from typing import NamedTuple
+from uuid import UUID
 
 from django.db import connections
 from django.db.models import F, Q
 
 from .. import payload
+from ..identity import new_uid
 from ..models import Task, TaskQuerySet
+from ..uniqueness import KEPT, KEY_CHARS, UniqueKey, keeping
+from ..wakeup import notify_after_commit
 from .insert import insert_many
+
+#: Rows that have their unique key by right: they wait, or keep it while they run. Others may have
+#: one because version 1.x, running beside this one, claims rows without taking it from them.
+RIGHTFUL = Q(failed_at=None) & (Q(locked_by=None) | Q(options__contains=KEPT))
+#: Keys in one statement; SQLite once took no more than 999 parameters.
+MOST_KEYS = 500
+
+
+class Holder(NamedTuple):
+    """The task that has a unique key."""
+
+    uid: UUID | None
+    is_waiting: bool
 
 
 class Intake:
@@ -60,12 +78,9 @@ class Intake:
     def remove_waiting(self, task_hash: str, *, queue: str | None) -> int:
         """Delete the rows of a call that nobody owns, in that queue if one is named.
 
-        Call it inside a transaction. Where the project listens to Django's delete signals,
-        ``delete`` first reads the rows and then deletes them by their keys: without their locks, a
-        worker that claims one in between would lose it while it runs.
+        Call it inside a transaction.
         """
-        keys = self._lock(self.waiting(task_hash, queue=queue))
-        return self.tasks.filter(pk__in=keys).delete()[0] if keys else 0
+        return self._remove(self.waiting(task_hash, queue=queue))
 
     def take_turn(self, task: Task) -> bool:
         """Make sure that of two callers who both found no waiting row only one inserts.
@@ -94,6 +109,93 @@ class Intake:
             return 0
         return holders.update(unique_key=None)
 
+    # -- unique keys of the project's own -------------------------------------------------------
+
+    def hold(self, task: Task, key: UniqueKey) -> None:
+        """Give a row that is to be inserted its key, for as long as it is to have it."""
+        task.uid = task.uid or new_uid()
+        task.unique_key = self._stored_key(key.text, task.uid)
+        if key.until == "finish":
+            task.options = keeping(task.options)
+
+    def hand_over(self, rows: TaskQuerySet, chains: Collection[tuple[Task, Task]]) -> None:
+        """Let the next rows of chains have the keys that the rows before kept to their finish.
+
+        Args:
+            rows: The rows before.
+            chains: Each of them as it was read, and the next one, not yet inserted.
+        """
+        kept = [(task, following) for task, following in chains if has_kept_key(task)]
+        if not kept:
+            return
+        rows.update(unique_key=None)
+        for task, following in kept:
+            following.uid = new_uid()
+            text = str(task.unique_key)[:KEY_CHARS]
+            following.unique_key = self._stored_key(text, following.uid)
+
+    def holders(self, texts: Sequence[str]) -> dict[str, Holder]:
+        """Return who has which of these keys by right. Reads without locks, as ``is_waiting``."""
+        found = {}
+        has_locks = connections[self.using].features.has_select_for_update
+        for start in range(0, len(texts), MOST_KEYS):
+            rows = self._holding(texts[start : start + MOST_KEYS]).filter(RIGHTFUL)
+            if not has_locks and self.in_transaction() and not rows.update(priority=F("priority")):
+                continue
+            for key, uid, owner in rows.values_list("unique_key", "uid", "locked_by"):
+                found[str(key)[:KEY_CHARS]] = Holder(uid, is_waiting=owner is None)
+        return found
+
+    def remove_holder(self, text: str) -> int:
+        """Delete the waiting row that has a key, inside a transaction; return 0 if none waits."""
+        return self._remove(self._waiting_holder(text))
+
+    def extend_holder(self, text: str, task: Task) -> bool:
+        """Give the waiting row that has a key the time, priority and arguments of ``task``.
+
+        Begins with a write, which takes the row's lock: no worker claims it meanwhile.
+        """
+        changed = self._waiting_holder(text).update(
+            run_at=task.run_at,
+            priority=task.priority,
+            task_params=task.task_params,
+            task_hash=task.task_hash,
+        )
+        if changed:
+            notify_after_commit(self.using)
+        return bool(changed)
+
+    def take_turns(self, texts: Sequence[str]) -> bool:
+        """Do for unique keys what ``take_turn`` does for calls. Here the index does it alone."""
+        return False
+
+    def free_keys(self, texts: Sequence[str]) -> None:
+        """Take keys from rows that have no more right to them."""
+        for start in range(0, len(texts), MOST_KEYS):
+            rows = self._holding(texts[start : start + MOST_KEYS])
+            rows.exclude(RIGHTFUL).update(unique_key=None)
+
+    def _stored_key(self, text: str, uid: UUID) -> str:
+        return text
+
+    def _holding(self, texts: Sequence[str]) -> TaskQuerySet:
+        return self.tasks.filter(unique_key__in=texts)
+
+    def _waiting_holder(self, text: str) -> TaskQuerySet:
+        return self._holding([text]).filter(locked_by=None, failed_at=None)
+
+    # -- locks ----------------------------------------------------------------------------------
+
+    def _remove(self, rows: TaskQuerySet) -> int:
+        """Delete rows, inside a transaction.
+
+        Where the project listens to Django's delete signals, ``delete`` first reads the rows and
+        then deletes them by their keys: without their locks, a worker that claims one in between
+        would lose it while it runs.
+        """
+        keys = self._lock(rows)
+        return self.tasks.filter(pk__in=keys).delete()[0] if keys else 0
+
     def _lock(self, rows: TaskQuerySet) -> list[int]:
         """Keep rivals away from rows until the transaction ends; return the rows' keys."""
         if connections[self.using].features.has_select_for_update:
@@ -101,3 +203,8 @@ class Intake:
         elif not rows.update(priority=F("priority")):  # SQLite's first write locks everybody out
             return []
         return list(rows.values_list("pk", flat=True))
+
+
+def has_kept_key(task: Task) -> bool:
+    """Tell whether a row that is being finished still has a unique key of the project's own."""
+    return task.unique_key is not None and KEPT in (task.options or "")

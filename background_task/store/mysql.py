@@ -8,14 +8,20 @@ left to choose, they enter it by the queue alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import Any
+from uuid import UUID
 
 from django.db import connections
+from django.db.models import Q
+from django.db.models.functions import Left
 
 from .. import payload
 from ..models import TURNS, Task, TaskQuerySet, Turn
+from ..uniqueness import KEY_CHARS
 from .levels import long_ago
 from .skip_locked import SkipLockedStore
 
@@ -28,7 +34,7 @@ WHERE {waiting} AND priority = (
 ORDER BY run_at LIMIT 1
 """
 
-TURN = "INSERT INTO {table} (number) VALUES (%s) ON DUPLICATE KEY UPDATE number = number"
+TURN = "INSERT INTO {table} (number) VALUES {rows} ON DUPLICATE KEY UPDATE number = number"
 
 
 class MySQLStore(SkipLockedStore):
@@ -41,14 +47,26 @@ class MySQLStore(SkipLockedStore):
         key is inserted again, locks the gap around the old entry until the caller commits. All
         rows without a key lie next to that gap: nobody could schedule anything meanwhile.
         """
-        key = payload.unique_key(task.task_hash, task.queue)
+        return self.take_turns([payload.unique_key(task.task_hash, task.queue)])
+
+    def take_turns(self, texts: Sequence[str]) -> bool:
+        """Let callers with the same keys go one by one, by locking rows; see ``take_turn``.
+
+        They are locked in order, and for many keys all of them, because the next batch may need the
+        rest: so callers with many keys do not wait for each other in a circle.
+        """
+        is_many = len(texts) >= TURNS
+        numbers = range(TURNS) if is_many else sorted({int(text, 16) % TURNS for text in texts})
         connection = connections[self.using]
-        # One statement that makes the row or locks it. Looking first, or trying a plain insert,
+        # One statement that makes the rows or locks them. Looking first, or trying a plain insert,
         # leaves callers who meet where no row is yet with shared locks, and in a deadlock.
         with connection.cursor() as cursor:
             cursor.execute(
-                TURN.format(table=connection.ops.quote_name(Turn._meta.db_table)),
-                [int(key, 16) % TURNS],
+                TURN.format(
+                    table=connection.ops.quote_name(Turn._meta.db_table),
+                    rows=", ".join(["(%s)"] * len(numbers)),
+                ),
+                list(numbers),
             )
         return True
 
@@ -62,6 +80,24 @@ class MySQLStore(SkipLockedStore):
         keys = super().waiting(task_hash, queue=queue).values_list("pk", flat=True)
         waiting = self.tasks.owned_by(None).filter(pk__in=list(keys), failed_at=None)
         return waiting.filter(queue=queue) if queue else waiting
+
+    def _stored_key(self, text: str, uid: UUID) -> str:
+        """Return a key that was never there before, so that inserting it locks no gap.
+
+        Who has a key is found by its beginning, and callers take turns.
+        """
+        return text + uid.hex
+
+    def _holding(self, texts: Sequence[str]) -> TaskQuerySet:
+        # A range that begins with the text and is the same in every collation; LIKE is not.
+        ranges = (Q(unique_key__gte=text, unique_key__lt=f"{text}g") for text in texts)
+        return self.tasks.filter(reduce(or_, ranges))
+
+    def _waiting_holder(self, text: str) -> TaskQuerySet:
+        """Look the row up without locks, and find it by its key; see ``waiting``."""
+        keys = super()._waiting_holder(text).values_list("pk", flat=True)
+        waiting = self.tasks.owned_by(None).filter(pk__in=list(keys), failed_at=None)
+        return waiting.alias(held=Left("unique_key", KEY_CHARS)).filter(held=text)
 
     def _levels(self, queue: str | None) -> Iterator[tuple[int, datetime]]:
         connection = connections[self.using]

@@ -9,6 +9,7 @@ from typing import Any
 from django.db import connections
 
 from ..attempt import Claim
+from ..uniqueness import KEPT
 from .group import ONCE, Proof, Results, grouped, proof, results_of
 from .result import CLAIM_FIELDS, ONLY_ATTEMPT, Finish
 from .skip_locked import SkipLockedStore
@@ -37,7 +38,8 @@ WITH RECURSIVE lvl(priority) AS (
 )
 UPDATE {table} SET locked_by = %(owner)s, locked_at = {now},
     claim_number = COALESCE(claim_number, 0) + 1, started_at = COALESCE(started_at, {now}),
-    unique_key = NULL, uid = COALESCE(uid, gen_random_uuid())
+    unique_key = CASE WHEN strpos(options, %(kept)s) > 0 THEN unique_key END,
+    uid = COALESCE(uid, gen_random_uuid())
 WHERE id = ANY(ARRAY(SELECT id FROM due WHERE place <= %(limit)s OR may_wait))
 RETURNING {columns}
 """
@@ -81,6 +83,7 @@ class PostgreSQLStore(SkipLockedStore):
             "names": list(names),
             "fragile": list(fragile),
             "only": ONLY_ATTEMPT,
+            "kept": KEPT,
             "limit": limit,
             "most": limit + ahead,
         }

@@ -13,12 +13,14 @@ from django.db.models.expressions import Col
 
 from ..attempt import Claim
 from ..models import Task, TaskQuerySet
+from ..uniqueness import KEPT
 from .group import ONCE, GroupStore, Proof, Results, grouped, in_sql, proof, results_of
 from .result import CLAIM_FIELDS, Candidate, Finish, chosen
 
 CLAIM = """
 UPDATE {table} SET locked_by = %s, locked_at = %s, claim_number = COALESCE(claim_number, 0) + 1,
-    started_at = COALESCE(started_at, %s), unique_key = NULL,
+    started_at = COALESCE(started_at, %s),
+    unique_key = CASE WHEN instr(options, %s) > 0 THEN unique_key END,
     uid = COALESCE(uid, lower(hex(randomblob(16))))
 WHERE id IN ({keys}) AND locked_by IS NULL AND failed_at IS NULL AND run_at <= %s{queues}{fresh}
 RETURNING {columns}
@@ -59,7 +61,7 @@ class SQLiteStore(GroupStore):
             table=self.table, keys=in_sql(keys), queues=wanted, fresh=fresh, columns=self._columns
         )
         with connections[self.using].cursor() as cursor:
-            cursor.execute(statement, [owner, moment, moment, moment, *queues])
+            cursor.execute(statement, [owner, moment, moment, KEPT, moment, *queues])
             rows = {row[0]: row for row in cursor.fetchall()}
         return [self._as_claim(rows[key], owner) for key in keys if key in rows]
 
