@@ -13,6 +13,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import Error as DatabaseFailure, connections, router
 
+from .declaration import declared, read_setting
+from .exceptions import InvalidOptionError, InvalidOptionTypeError
 from .settings import PREFIX, SETTINGS, Setting
 
 #: The value to paste; the two points are the rest of the database's own configuration.
@@ -152,4 +154,34 @@ def check_tables(
             hint="Run: python manage.py migrate",
             id="background_task.W004",
         )
+    ]
+
+
+@register("background_task")
+def check_periodic(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Report schedules in the settings that cannot work, or call what is not there."""
+    setting = SETTINGS["PERIODIC"]
+    value = setting.read()
+    if not value or setting.rule(value):
+        return []
+    from .tasks import autodiscover, tasks
+
+    try:
+        entries = read_setting(value)
+        autodiscover()
+        declared(tasks._tasks, value)
+    except (InvalidOptionError, InvalidOptionTypeError) as error:
+        return [Error(f"{error}.", hint=f"Correct {setting.full_name}.", id="background_task.E004")]
+    unknown = {
+        name: task for name, (task, _) in entries.items() if task and task not in tasks._tasks
+    }
+    return [
+        Warning(
+            f"The schedule {name!r} calls {task!r}, which no tasks.py of an installed app has.",
+            hint=f"Correct the name in {setting.full_name}, or decorate it with @background.",
+            id="background_task.W006",
+        )
+        for name, task in unknown.items()
     ]

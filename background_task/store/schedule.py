@@ -10,7 +10,9 @@ from typing import Any
 from django.conf import settings
 from django.db.models import F
 
+from ..declaration import EPOCH
 from ..models import Schedule
+from ..recurrence import parse
 from ..recurrence.zone import instant, wall_time, zone_called, zone_name
 
 
@@ -100,6 +102,15 @@ class Schedules:
 def _read(values: dict[str, Any]) -> ScheduleRow:
     times = {name: instant(value) for name, value in values.items() if isinstance(value, datetime)}
     return ScheduleRow(**{**values, **times})
+
+
+def resumed(row: ScheduleRow, *, now: datetime) -> dict[str, Any]:
+    """Return what to change in a paused row: what it has missed is dropped.
+
+    Raises:
+        InvalidOptionError: The rule cannot be read by this version.
+    """
+    return {"is_paused": False, "next_tick_at": parse(row.rule).after(now, start=EPOCH)}
 
 
 def stored_moment(moment: datetime) -> datetime:

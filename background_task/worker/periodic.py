@@ -58,10 +58,11 @@ class Ticker:
         return max(0.0, self._due - time.monotonic())
 
     def run_if_due(self) -> int:
-        """Put what is due into the queue, if there may be any; return how many ticks."""
-        if self.seconds_until_due() > 0:
-            return 0
-        now = instant(self.store.now())
+        """Put what is due into the queue, if there may be any; return how many it has taken."""
+        return 0 if self.seconds_until_due() > 0 else self.look(instant(self.store.now()))
+
+    def look(self, now: datetime) -> int:
+        """Put what is due into the queue, after a look at the table if it is time for one."""
         if time.monotonic() >= self._read_again:
             self.read(now)
         return self.tick(now)
@@ -72,8 +73,18 @@ class Ticker:
         return sorted(due, key=lambda pair: (pair[1].next_tick_at, pair[1].name))
 
     def tick(self, now: datetime) -> int:
-        """Put the due ticks into the queue; return how many this worker has put."""
-        put = sum(self._see_to(declaration, row, now=now) for declaration, row in self.due(now))
+        """Put the due ticks into the queue; return how many this worker has taken."""
+        put = 0
+        for declaration, row in self.due(now):
+            try:
+                put += self._see_to(declaration, row, now=now)
+            except Error:
+                raise
+            except Exception as error:  # noqa: BLE001 - one schedule must not end the worker
+                del self._rows[declaration.key]  # until the table is read again
+                telemetry.event(
+                    "tick_lost", schedule=row.name, tick=row.next_tick_at, exception=error
+                )
         times = [row.next_tick_at for row in self._rows.values() if not row.is_paused]
         next_at = min((moment for moment in times if moment is not None), default=None)
         self._due = self._read_again
@@ -190,7 +201,7 @@ class Ticker:
                 changed = self.schedules.change(row, last_tick_at=tick, next_tick_at=following)
                 if changed is not None:
                     declaration.call(stored_moment(tick), args, kwargs)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if isinstance(error, Error) and (is_outage(error) or self.store.in_transaction()):
                 raise
             changed = self.schedules.change(row, last_tick_at=tick, next_tick_at=following)

@@ -18,7 +18,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import autoreload
 
 from ... import __version__, telemetry
+from ...declaration import declared
+from ...exceptions import InvalidOptionError, InvalidOptionTypeError
 from ...models import CompletedTask, Task
+from ...settings import app_settings
 from ...store import get_store
 from ...tasks import Tasks, autodiscover, tasks
 from ...utils import SignalManager
@@ -120,6 +123,7 @@ class Command(BaseCommand):
                 stack.callback(_restore_std, sys.stdout, sys.stderr)
                 _configure_log_std()
             modules = autodiscover()
+            _check_schedules(self._tasks)
             control = Control()
             stack.callback(control.polling.close)
             self.sig_manager = SignalManager(control)
@@ -207,6 +211,14 @@ class Command(BaseCommand):
             logger.warning("Inside a transaction other threads see no tasks: running without them")
         for queue in options.queues:
             _warn_if_never_used(queue, self._tasks)
+
+
+def _check_schedules(tasks: Tasks) -> None:
+    """End here and now rather than in each worker process."""
+    try:
+        declared(tasks._tasks, app_settings.BACKGROUND_TASK_PERIODIC)
+    except (InvalidOptionError, InvalidOptionTypeError) as error:
+        raise CommandError(str(error)) from error
 
 
 def _capacity_of(loop: Loop) -> str:
