@@ -121,7 +121,7 @@ class PostgreSQLStore(SkipLockedStore):
         with connections[self.using].cursor() as cursor:
             for owner, number, keys in grouped(claims):
                 given = results_of((owner, number, keys), results)
-                texts = [list(given), list(given.values())] if results else []
+                texts: list[Any] = [list(given), list(given.values())] if results else []
                 cursor.execute(statement, [keys, number, owner, *times, *texts])
                 done |= {(owner, number, key): Finish() for (key,) in cursor.fetchall()}
         rest = grouped(claim for claim in claims if proof(claim) not in done)
