@@ -13,9 +13,16 @@ from .exceptions import (
     InvalidOptionError,
     InvalidOptionTypeError,
     InvalidTaskError,
+    NotFinishedError,
+    ResultError,
+    ResultNotKeptError,
     RetryLater,
     Snooze,
+    TaskDiscardedError,
+    TaskFailedError,
+    TaskGoneError,
     TaskTimeout,
+    WaitTimeoutError,
 )
 
 __version__ = "2.0.0"
@@ -30,19 +37,28 @@ __all__ = [
     "InvalidOptionError",
     "InvalidOptionTypeError",
     "InvalidTaskError",
+    "NotFinishedError",
+    "ResultError",
+    "ResultNotKeptError",
     "RetryLater",
     "Snooze",
+    "TaskDiscardedError",
+    "TaskFailedError",
+    "TaskGoneError",
     "TaskTimeout",
+    "WaitTimeoutError",
     "__version__",
+    "aprogress",
     "background",
     "current_task",
     "exponential",
     "fixed",
     "periodic",
+    "progress",
 ]
 
 if TYPE_CHECKING:
-    from .current import current_task
+    from .current import aprogress, current_task, progress
     from .tasks import background
 else:
 
@@ -61,3 +77,15 @@ else:
         from .current import current_task as current
 
         return current()
+
+    def progress(done, total=None, message=""):
+        """Say how far the current task has come; see ``background_task.current``."""
+        from .current import progress as say
+
+        say(done, total, message)
+
+    def aprogress(done, total=None, message=""):
+        """Do the same in a coroutine; to be awaited."""
+        from .current import aprogress as say
+
+        return say(done, total, message)

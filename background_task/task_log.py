@@ -43,6 +43,8 @@ MESSAGES = {
             "ends"
         ),
     ),
+    "not_kept": ("info", "What %(claim)s returned is not kept: %(reason)s"),
+    "unreported": ("warning", "The progress of %(claim)s could not be written: %(exception)r"),
     "chain_broken": (
         "error",
         "%(task)s is not repeated any more: its rule %(rule)r cannot be followed",

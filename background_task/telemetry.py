@@ -14,6 +14,8 @@ An event has a name and keyword fields. The events of this library:
 ``late``           ``claim``: the worker no longer held the row; its result was dropped
 ``reduced``        ``claim``, ``exception``: the outcome was stored in its simplest form
 ``mess``           ``claim``, ``what``: what a task left behind was put in order
+``not_kept``       ``claim``, ``reason``: the run is done, but its return value cannot be kept
+``unreported``     ``claim``, ``exception``: its progress could not be written
 ``overrun``        ``claim``, ``seconds``: a run takes longer than MAX_RUN_TIME
 ``blocked``        ``claim``, ``seconds``, ``where``: a coroutine keeps the event loop from others
 ``unknown``        ``names``: due rows name functions that this worker does not have

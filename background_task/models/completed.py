@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from ..exceptions import TaskDiscardedError, TaskFailedError
+from ..return_value import unpack
 from .queryset import creator_lookup
 from .record import TaskRecord
 
@@ -72,3 +74,24 @@ class CompletedTask(TaskRecord):
 
     def __str__(self) -> str:
         return f"{self.verbose_name or self.task_name} - {self.run_at}"
+
+    def _row_now(self) -> CompletedTask:
+        return self  # nothing in the archive changes any more
+
+    def _own_status(self) -> str:
+        if self.failed_at is not None:
+            return "failed"
+        return "succeeded" if self.discarded_at is None else "discarded"
+
+    def _own_result(self) -> Any:
+        if self.failed_at is not None:
+            raise failure(self)
+        if self.discarded_at is not None:
+            raise TaskDiscardedError(f"{self} was discarded: {self.last_error.strip()}")
+        return unpack(self.return_value)
+
+
+def failure(row: TaskRecord) -> TaskFailedError:
+    """Return what to raise when somebody asks for the result of a task that has failed."""
+    last = row.last_error.strip().rpartition("\n")[2]
+    return TaskFailedError(f"{row} has failed: {last}", errors=row.attempt_errors)

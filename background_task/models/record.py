@@ -12,10 +12,11 @@ from django.utils import timezone
 
 from ..fields import OwnerKeyField, UidField
 from ..identity import is_pid_running
+from .result import Result
 from .worker import Worker
 
 
-class TaskRecord(models.Model):
+class TaskRecord(Result):
     """The columns that a task keeps for its whole life, live and archived."""
 
     HOURLY: ClassVar[int] = 3600
@@ -59,10 +60,6 @@ class TaskRecord(models.Model):
     repeat_rule = models.TextField(null=True, editable=False)
     #: What this call says about retries, limits and the like, in JSON; null if nothing.
     options = models.TextField(null=True, editable=False)
-    #: The errors of the attempts in JSON; see ``attempt_errors``.
-    errors = models.TextField(null=True, editable=False)
-    #: How far the task has come, in JSON; see ``progress``.
-    progress_json = models.TextField(null=True, editable=False)
 
     class Meta:
         abstract = True

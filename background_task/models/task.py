@@ -13,13 +13,14 @@ from django.db.models import Q
 from django.utils import timezone
 
 from .. import payload, recurrence, telemetry
+from ..attempt_error import AttemptError, appended, path_of
 from ..backoff import delay_after
-from ..exceptions import InvalidTaskError
+from ..exceptions import InvalidTaskError, NotFinishedError
 from ..fields import ClaimNumberField
 from ..identity import new_uid
 from ..settings import app_settings
 from ..signals import task_failed, task_rescheduled
-from .completed import CompletedTask
+from .completed import CompletedTask, failure
 from .constraint import UniqueUnlessNull
 from .queryset import TaskManager, TaskQuerySet
 from .record import TaskRecord
@@ -97,7 +98,7 @@ class Task(TaskRecord):
     def _become_a_copy(self) -> None:
         """Forget what belongs to the row this instance was read from: it becomes another task."""
         self.uid = self.claim_number = self.unique_key = None
-        self.enqueued_at = self.started_at = None
+        self.enqueued_at = self.started_at = self.progress_json = None
         self.is_claimed_here = False
 
     def params(self) -> tuple[list[Any], dict[str, Any]]:
@@ -147,6 +148,14 @@ class Task(TaskRecord):
         """
         self.last_error = self._extract_error(type, err, traceback)
         self.increment_attempts()
+        error = AttemptError(
+            attempt=self.attempts,
+            exception_class_path=path_of(err),
+            traceback=self.last_error,
+            at=timezone.now(),
+            worker=self.locked_by or "",
+        )
+        self.errors = appended(self.errors, error)
         if self.has_reached_max_attempts() or isinstance(err, InvalidTaskError):
             self.failed_at = timezone.now()
             telemetry.event("failure", claim=self, lost=False)
@@ -159,7 +168,7 @@ class Task(TaskRecord):
         telemetry.event("retry", claim=self, delay=delay, lost=False)
         task_rescheduled.send(sender=self.__class__, task=self)
         self.locked_by = self.locked_at = None
-        self.save(update_fields=["run_at", "last_error", "locked_by", "locked_at"])
+        self.save(update_fields=["run_at", "last_error", "errors", "locked_by", "locked_at"])
 
     def archived(self, *, now: datetime) -> CompletedTask:
         """Return the unsaved archive row of this task, completed ``now``."""
@@ -215,6 +224,27 @@ class Task(TaskRecord):
         except Exception as error:  # noqa: BLE001 - whatever it is, the run itself has to be recorded
             telemetry.event("chain_broken", task=self, rule=self.repeat_rule, exception=error)
             return None
+
+    def _row_now(self) -> Task | CompletedTask | None:
+        using = self._database()
+        # First here, then there: that is the way it goes.
+        rows = TaskQuerySet(Task, using=using)
+        live = (rows.filter(pk=self.pk) if self.uid is None else rows.filter(uid=self.uid)).first()
+        uid = self.uid if live is None else live.uid
+        if live is not None or uid is None:
+            return live
+        return CompletedTask.objects.using(using).filter(uid=uid).first()
+
+    def _own_status(self) -> str:
+        if self.locked_by is not None:
+            return "running"
+        return "waiting" if self.failed_at is None else "failed"
+
+    def _own_result(self) -> Any:
+        status = self._own_status()
+        if status == "failed":  # where it stands: the archive had refused it
+            raise failure(self)
+        raise NotFinishedError(f"{self} is {status}; use wait(), or ask again later")
 
     def create_repetition(self) -> Task | None:
         """Save and return the next run of a repeating task, if there is one."""

@@ -50,6 +50,11 @@ class Intake:
         """Tell whether this thread is inside a transaction, whose rows nobody else can see."""
         return connections[self.using].in_atomic_block
 
+    def depth(self) -> int:
+        """Return how deep this thread is inside transactions, savepoints included."""
+        connection = connections[self.using]
+        return len(connection.savepoint_ids) + 1 if connection.in_atomic_block else 0
+
     def add(self, task: Task) -> Task:
         """Insert a row, in the caller's transaction if there is one."""
         task.save(using=self.using, force_insert=True)

@@ -30,11 +30,12 @@ from ..attempt import (
     after_exception,
     describe,
 )
-from ..current import CurrentTask, enter
+from ..current import CurrentTask, Reporter, enter
 from ..exceptions import BackgroundTaskError, InvalidTaskError, StopNow, TaskTimeout
 from ..models import Task
 from ..policy import Policy
 from ..registry import Registry
+from ..return_value import not_kept, pack, why_not_kept
 from ..settings import app_settings
 from ..signals import task_error, task_started
 from ..store import Store
@@ -74,8 +75,12 @@ def run_claim(
         reset_queries()  # elsewhere a caller may be counting them, as ``assertNumQueries`` does
     announce(task_started, sender=Task)
     telemetry.event("start", claim=claim)
+    reporter = Reporter(claim, store, depth=store.depth())
     with orderly(control.surroundings if control else None) as mess:
-        outcome = _attempt(claim, registry, terms=terms, store=store, control=control)
+        outcome = _attempt(
+            claim, registry, terms=terms, store=store, control=control, reporter=reporter
+        )
+    reporter.write()  # what is left, now that no transaction of the function is in the way
     for guard in control.guards if control else ():
         mended = guard()
         if mended:
@@ -86,37 +91,63 @@ def run_claim(
 
 
 def _attempt(
-    claim: Claim, registry: Registry, *, terms: Policy, store: Store, control: Control | None
+    claim: Claim,
+    registry: Registry,
+    *,
+    terms: Policy,
+    store: Store,
+    control: Control | None,
+    reporter: Reporter,
 ) -> Outcome:
-    returned, pid = False, os.getpid()
+    value, returned, pid = None, False, os.getpid()
     try:
         function = resolve(claim, registry)
         if function is None:
             return Released(f"no function is registered as {claim.task_name!r}")
         args, kwargs = payload.decode(claim.task_params)
         run = control.limits.run(claim, terms) if control else None
-        task = current(claim, store=store, control=control, run=run)
+        task = current(claim, store=store, control=control, run=run, reporter=reporter)
         with control.interruptible() if control else nullcontext():
-            call(function, args, kwargs, task=task, run=run, control=control)
+            value = call(function, args, kwargs, task=task, run=run, control=control)
             returned = True
             end_if_forked(pid)
     except BaseException as exception:  # noqa: BLE001 - user code may raise anything
         end_if_forked(pid, exception)
-        if returned:  # interrupted after its last line: it has done its work
-            return Succeeded()
-        if issubclass(type(exception), TaskTimeout):
-            close_connections()  # it may have been waiting for an answer on one
-        return outcome_after(claim, exception, terms=terms, store=store, control=control)
-    return Succeeded()
+        if not returned:  # else interrupted after its last line: it has done its work
+            if issubclass(type(exception), TaskTimeout):
+                close_connections()  # it may have been waiting for an answer on one
+            return outcome_after(claim, exception, terms=terms, store=store, control=control)
+    return Succeeded(kept(claim, value, terms))
 
 
-def current(claim: Claim, *, store: Store, control: Control | None, run: Run | None) -> CurrentTask:
+def kept(claim: Claim, value: Any, terms: Policy) -> str | None:
+    """Return what is to be stored of a function's return value; never raises.
+
+    The task has succeeded, whatever it returned.
+    """
+    if value is None:
+        return None
+    keeps = terms.keep_result
+    if not (app_settings.BACKGROUND_TASK_KEEP_RESULTS if keeps is None else keeps):
+        return None
+    try:
+        return pack(value, most=app_settings.BACKGROUND_TASK_MAX_RESULT_BYTES)
+    except BaseException as error:  # noqa: BLE001 - the value may be hostile
+        reason = why_not_kept(error)
+    telemetry.event("not_kept", claim=claim, reason=reason)
+    return not_kept(reason)
+
+
+def current(
+    claim: Claim, *, store: Store, control: Control | None, run: Run | None, reporter: Reporter
+) -> CurrentTask:
     """Return what the function may ask about its run."""
     return CurrentTask(
         claim,
         deadline=None if run is None else timezone.now() + timedelta(seconds=run.limit),
         using=store.using,
         _is_stopping=(lambda: control.is_stopping) if control else bool,
+        _reporter=reporter,
     )
 
 

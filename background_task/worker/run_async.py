@@ -19,7 +19,7 @@ from typing import Any
 
 from .. import payload, telemetry
 from ..attempt import Claim, Outcome, Released, Succeeded
-from ..current import enter
+from ..current import Reporter, enter
 from ..models import Task
 from ..registry import Registry
 from ..signals import task_started
@@ -27,7 +27,15 @@ from ..store import Store
 from .control import Control
 from .hygiene import Mess, announce, close_connections, put_in_order
 from .lanes import Guest, Lanes
-from .run import TOO_LATE, current, end_if_forked, outcome_after, refuse_generators, resolve
+from .run import (
+    TOO_LATE,
+    current,
+    end_if_forked,
+    kept,
+    outcome_after,
+    refuse_generators,
+    resolve,
+)
 from .terms import terms_of, unbegun
 
 #: The run in whose context code runs; the asyncio tasks that it starts inherit it.
@@ -77,7 +85,9 @@ class CoroutineRun:
         self._place = place
         self._guest = Guest(place.lanes)
         self._mess = Mess()
+        self._reporter = Reporter(claim, place.store)
         self._has_returned = False
+        self._result: str | None = None
         self._exception: BaseException | None = None
 
     def begin(self) -> None:
@@ -130,14 +140,19 @@ class CoroutineRun:
             limited = self._place.control.limits.run(self.claim, self.terms)
             enter(
                 current(
-                    self.claim, store=self._place.store, control=self._place.control, run=limited
+                    self.claim,
+                    store=self._place.store,
+                    control=self._place.control,
+                    run=limited,
+                    reporter=self._reporter,
                 )
             )
             with nullcontext() if limited is None else limited.cancellable():
                 result = self.function(*args, **kwargs)
                 refuse_generators(self.function, result)
-                await result
+                value = await result
             self._has_returned = True
+            self._result = kept(self.claim, value, self.terms)
             end_if_forked(pid)
         except BaseException as exception:  # noqa: BLE001 - user code may raise anything
             end_if_forked(pid, exception)
@@ -160,7 +175,8 @@ class CoroutineRun:
             )
         self._place.control.surroundings.restore(self._mess)
         is_open = self._guest.leave()
-        if self._exception is None and not is_open and not self._place.is_slow():
+        is_done = self._exception is None and not is_open and not self._reporter.is_pending
+        if is_done and not self._place.is_slow():
             self._end(self._outcome())
             return
         guest = self._guest if is_open else None
@@ -169,6 +185,7 @@ class CoroutineRun:
     def _settle(self) -> None:
         """The slow end, on a lane: on the run's own, if a transaction is open there."""
         put_in_order(self._mess)
+        self._reporter.write()
         exception, self._exception = self._exception, None
         try:
             if exception is not None:
@@ -190,7 +207,7 @@ class CoroutineRun:
 
     def _outcome(self) -> Outcome:
         if self._has_returned:
-            return Succeeded()
+            return Succeeded(self._result)
         return Released(f"no function is registered as {self.claim.task_name!r}")
 
     def _end(self, outcome: Outcome) -> None:
