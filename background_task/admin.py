@@ -10,18 +10,27 @@ from django.db import DatabaseError, router, transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.html import format_html_join
 from django.utils.timesince import timesince
 
+from .declaration import EPOCH, declared
+from .exceptions import InvalidOptionError
 from .fields import ExactText
-from .models import CompletedTask, Task, Worker
+from .models import CompletedTask, Schedule, Task, Worker
+from .recurrence import Rule, parse, upcoming
+from .recurrence.zone import instant
+from .schedule import as_local
 from .settings import app_settings
-from .store import Fleet, task_database
+from .store import Fleet, get_store, task_database
+from .store.schedule import Schedules
+from .tasks import autodiscover, tasks
 
 if TYPE_CHECKING:
+    ScheduleModelAdmin = admin.ModelAdmin[Schedule]
     TaskModelAdmin = admin.ModelAdmin[Task]
     CompletedTaskModelAdmin = admin.ModelAdmin[CompletedTask]
 else:  # Django's class takes no parameters when the program runs
-    TaskModelAdmin = CompletedTaskModelAdmin = admin.ModelAdmin
+    ScheduleModelAdmin = TaskModelAdmin = CompletedTaskModelAdmin = admin.ModelAdmin
 
 BATCH_SIZE = 500
 COLUMNS = (
@@ -35,6 +44,7 @@ COLUMNS = (
     "locked_by_pid_running",
     "queue",
 )
+SHOWN = ("uid", "enqueued_at", "started_at", "progress_now", "error_history")
 
 
 @admin.action(description="priority += 1")
@@ -74,15 +84,36 @@ class OwnerAliveMixin:
         return annotated
 
 
+class ResultMixin:
+    """Shows in the form how far a task has come, and how its attempts went wrong."""
+
+    @admin.display(description="progress")
+    def progress_now(self, obj: Task | CompletedTask) -> str:
+        """Return what the task says of itself."""
+        return "-" if obj.progress is None else f"{obj.progress}, said at {obj.progress.at}"
+
+    @admin.display(description="errors")
+    def error_history(self, obj: Task | CompletedTask) -> str:
+        """Return the errors of the attempts, each with its traceback."""
+        return format_html_join(
+            "",
+            "<p>attempt {}, {}, {}, by {}</p><pre>{}</pre>",
+            (
+                (each.attempt, each.at, each.exception_class_path, each.worker, each.traceback)
+                for each in obj.attempt_errors
+            ),
+        )
+
+
 @admin.register(Task)
-class TaskAdmin(OwnerAliveMixin, TaskModelAdmin):
+class TaskAdmin(ResultMixin, OwnerAliveMixin, TaskModelAdmin):
     """Tasks that wait or run."""
 
     list_display = COLUMNS
     list_filter = ("task_name", "queue")
     search_fields = ("task_name", "task_params")
     actions = (inc_priority, dec_priority)
-    readonly_fields = ("uid", "enqueued_at", "started_at")
+    readonly_fields = SHOWN
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Let the form remember what it showed, beside each input.
@@ -125,13 +156,86 @@ class TaskAdmin(OwnerAliveMixin, TaskModelAdmin):
 
 
 @admin.register(CompletedTask)
-class CompletedTaskAdmin(OwnerAliveMixin, CompletedTaskModelAdmin):
+class CompletedTaskAdmin(ResultMixin, OwnerAliveMixin, CompletedTaskModelAdmin):
     """Tasks that are done, or failed for good."""
 
     list_display = (*COLUMNS, "failed_at")
     list_filter = ("task_name", "queue", ("failed_at", admin.EmptyFieldListFilter))
     search_fields = ("task_name", "task_params")
-    readonly_fields = ("uid", "enqueued_at", "started_at")
+    readonly_fields = (*SHOWN, "return_value")
+
+
+@admin.register(Schedule)
+class ScheduleAdmin(ScheduleModelAdmin):
+    """When periodic tasks tick; code says when, people may pause, resume and run them."""
+
+    list_display = (
+        *("name", "task_name", "in_words", "next_times", "is_paused", "last_tick_at", "seen_at"),
+    )
+    list_filter = ("is_paused",)
+    search_fields = ("name", "task_name")
+    actions = ("pause", "resume", "run_now")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Code declares schedules."""
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Schedule | None = None) -> list[str]:
+        """Show all, let nothing be typed in."""
+        return [field.name for field in Schedule._meta.fields if field.editable]
+
+    @admin.display(description="when")
+    def in_words(self, obj: Schedule) -> str:
+        """Return the rule as a phrase."""
+        rule = _rule_of(obj)
+        return obj.rule if rule is None else rule.in_words()
+
+    @admin.display(description="next times")
+    def next_times(self, obj: Schedule) -> str:
+        """Return the next five ticks by the project's clock."""
+        rule = _rule_of(obj)
+        if obj.is_paused or rule is None:
+            return "none while it is paused" if obj.is_paused else "unknown to this version"
+        times = upcoming(rule, start=EPOCH, after=timezone.now())
+        return ", ".join(f"{as_local(moment):%Y-%m-%d %H:%M:%S}" for moment in times)
+
+    @admin.action(description="Pause", permissions=["change"])
+    def pause(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:
+        """Put no ticks of these into the queue until further notice."""
+        schedules = Schedules(task_database())
+        paused = sum(schedules.pause(row.key) for row in queryset)
+        self.message_user(request, f"Paused: {paused}")
+
+    @admin.action(description="Resume", permissions=["change"])
+    def resume(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:
+        """Go on with the next tick; what was missed is dropped."""
+        schedules, now = Schedules(task_database()), instant(get_store().now())
+        keys = {row.key for row in queryset if row.is_paused}
+        rows = [row for key, row in schedules.read().items() if key in keys]
+        resumed = [schedules.resume(row, now=now) for row in rows]
+        self.message_user(request, f"Resumed: {len(list(filter(None, resumed)))}")
+
+    @admin.action(description="Run now", permissions=["change"])
+    def run_now(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:
+        """Put a run of each into the queue that is due now; the ticks go on as ever."""
+        autodiscover()
+        declarations = declared(tasks._tasks, app_settings.BACKGROUND_TASK_PERIODIC)
+        for row in queryset:
+            if row.name not in declarations:
+                text = f"Not run: {row.name} is not declared by the code of this process."
+                self.message_user(request, text, messages.WARNING)
+                continue
+            declaration = declarations[row.name]
+            declaration.call(timezone.now(), *declaration.arguments())
+            self.message_user(request, f"Put a run of {row.name} into the queue.")
+
+
+def _rule_of(row: Schedule) -> Rule | None:
+    """Return the rule of a row; None if a version wrote it that had more kinds of them."""
+    try:
+        return parse(row.rule)
+    except InvalidOptionError:
+        return None
 
 
 def no_worker_warning() -> str | None:

@@ -303,14 +303,15 @@ def _checked(
     catch_up: CatchUp = "skip",
 ) -> dict[str, Any]:
     """Return what a declaration is made of, as far as it does not depend on the function."""
+    whose = f"periodic {name!r}" if name else "periodic"
     try:
         rule = _rule(schedule, zone=zone, key=name)
     except (InvalidOptionError, InvalidOptionTypeError) as error:
         text = str(error).removeprefix("repeat ")
-        raise type(error)(f"periodic {name!r}: schedule {text}") from error
+        raise type(error)(f"{whose}: schedule {text}") from error
     if catch_up not in CATCH_UPS:
         raise InvalidOptionError(
-            f'periodic {name!r}: catch_up {catch_up!r} is unknown; use "skip", "one" or "all"'
+            f'{whose}: catch_up {catch_up!r} is unknown; use "skip", "one" or "all"'
         )
     kwargs = {} if kwargs is None else kwargs
     _check_arguments(() if callable(args) else args, {} if callable(kwargs) else kwargs)

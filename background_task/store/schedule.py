@@ -95,6 +95,18 @@ class Schedules:
         rows = self._rows().filter(key=key)
         return bool(rows.update(is_paused=True, revision=F("revision") + 1))
 
+    def resume(self, row: ScheduleRow, *, now: datetime) -> ScheduleRow | None:
+        """Go on with the first tick later than ``now``; what came meanwhile is dropped.
+
+        Returns:
+            The row as it is now; None if somebody has changed it since it was read.
+
+        Raises:
+            InvalidOptionError: The rule cannot be read by this version.
+        """
+        next_tick_at = parse(row.rule).after(now, start=EPOCH)
+        return self.change(row, is_paused=False, next_tick_at=next_tick_at)
+
     def _rows(self) -> Any:
         return Schedule.objects.using(self.using)
 
@@ -102,15 +114,6 @@ class Schedules:
 def _read(values: dict[str, Any]) -> ScheduleRow:
     times = {name: instant(value) for name, value in values.items() if isinstance(value, datetime)}
     return ScheduleRow(**{**values, **times})
-
-
-def resumed(row: ScheduleRow, *, now: datetime) -> dict[str, Any]:
-    """Return what to change in a paused row: what it has missed is dropped.
-
-    Raises:
-        InvalidOptionError: The rule cannot be read by this version.
-    """
-    return {"is_paused": False, "next_tick_at": parse(row.rule).after(now, start=EPOCH)}
 
 
 def stored_moment(moment: datetime) -> datetime:

@@ -193,6 +193,7 @@ class Ticker:
         """Take one tick and insert its task, both or neither; None if a rival has taken it."""
         if tick is None:
             return self.schedules.change(row, next_tick_at=following)
+        task = None
         try:
             # Before the row is locked: a function of the project's may take long.
             args, kwargs = declaration.arguments()
@@ -200,7 +201,7 @@ class Ticker:
                 # A write comes first: it makes the rivals wait, on SQLite, too.
                 changed = self.schedules.change(row, last_tick_at=tick, next_tick_at=following)
                 if changed is not None:
-                    declaration.call(stored_moment(tick), args, kwargs)
+                    task = declaration.call(stored_moment(tick), args, kwargs)
         except (Exception, SystemExit) as error:
             if isinstance(error, Error) and (is_outage(error) or self.store.in_transaction()):
                 raise
@@ -208,7 +209,7 @@ class Ticker:
             if changed is not None:
                 telemetry.event("tick_lost", schedule=row.name, tick=tick, exception=error)
             return changed
-        if changed is not None:
+        if task is not None:  # unless the function's options leave it out
             telemetry.event("tick", schedule=row.name, tick=tick)
         return changed
 

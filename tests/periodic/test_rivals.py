@@ -1,19 +1,15 @@
 """Two at the same schedule, in every order: each tick once, and the loser has changed nothing."""
 
-from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
 
 from background_task import periodic
 from background_task.models import Schedule
-from background_task.store.schedule import resumed
 from tests.concurrency.rivals import contest
-from tests.periodic.conftest import HOUR, LEASE, NOON
+from tests.periodic.conftest import HOUR, LEASE, NOON, SECOND
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
@@ -74,7 +70,7 @@ def test_tick_against_pause_is_put_or_not(scene):
 
 def test_resume_against_resume_is_done_once(scene):
     def resume(scene):
-        return scene.schedules.change(scene.row, **resumed(scene.row, now=NOON)) is not None
+        return scene.schedules.resume(scene.row, now=NOON) is not None
 
     def also_resume(scene):
         return resume(scene)

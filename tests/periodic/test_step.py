@@ -6,9 +6,7 @@ import pytest
 
 from background_task import periodic
 from background_task.tasks import Tasks
-from tests.periodic.conftest import HOUR, LEASE, NOON
-
-SECOND = timedelta(seconds=1)
+from tests.periodic.conftest import HOUR, LEASE, NOON, SECOND
 
 
 def step(catch_up, *, late, schedule=3600, was_watched=False, due_at=NOON):

@@ -14,7 +14,7 @@ from ...exceptions import InvalidOptionError, InvalidOptionTypeError
 from ...recurrence.zone import instant, zone_called, zone_name
 from ...settings import app_settings
 from ...store import get_store
-from ...store.schedule import ScheduleRow, Schedules, resumed
+from ...store.schedule import ScheduleRow, Schedules
 from ...tasks import autodiscover, tasks
 
 TIME = "%a %Y-%m-%d %H:%M:%S %Z"
@@ -65,12 +65,12 @@ class Command(BaseCommand):
             self.stdout.write(f"{name} is not paused")
             return
         try:
-            values = resumed(row, now=self.now)
+            changed = self.schedules.resume(row, now=self.now)
         except InvalidOptionError as error:
             raise CommandError(f"--resume {name}: {error}") from error
-        if self.schedules.change(row, **values) is None:
+        if changed is None:
             raise CommandError(f"--resume {name}: somebody has just changed it; try again")
-        self.stdout.write(f"Resumed {name}; next at {_shown(values['next_tick_at'])}")
+        self.stdout.write(f"Resumed {name}; next {_shown(changed.next_tick_at)}")
 
     def run(self, name: str) -> None:
         """Put a run into the queue that is due now; the ticks go on as ever."""
