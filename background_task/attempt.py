@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from . import payload
@@ -118,6 +118,17 @@ class Released:
     """The run was not done, or not completed, through no fault of the task."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The function and its end were one transaction: the outcome is in the database already.
+
+    Attributes:
+        finish: What ``Store.finish`` returned; None if the claim was lost, and all undone.
+    """
+
+    finish: Any
 
 
 Outcome: TypeAlias = Succeeded | Retry | Failed | Discarded | Released

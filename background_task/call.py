@@ -113,6 +113,19 @@ class Parameters:
             yield args, kwargs
 
 
+def check_atomic(is_atomic: bool, function: Callable[..., Any]) -> None:
+    """Refuse a coroutine function in a transaction: Django has none that outlasts an ``await``.
+
+    Raises:
+        InvalidOptionTypeError: It is one.
+    """
+    if is_atomic and inspect.iscoroutinefunction(function):
+        raise InvalidOptionTypeError(
+            f"atomic=True needs a plain function, and {function!r} is a coroutine function; "
+            "make it a plain one, or leave atomic out"
+        )
+
+
 def _signature_of(function: Any) -> inspect.Signature | None:
     try:
         return inspect.signature(function, follow_wrapped=False)

@@ -62,6 +62,7 @@ class Policy:
         expires: How long after its time, or until when (aware), the task may be started; None for
             ever.
         keep_result: Whether what the function returns is kept; None as the setting says.
+        atomic: Whether the function and its finish are one transaction on the tasks' database.
         repeat_on_failure: Whether a repeating task goes on after it has failed for good.
         problems: What could not be read in a row's own options, and was left out.
     """
@@ -73,6 +74,7 @@ class Policy:
     timeout: timedelta | None = None
     expires: timedelta | datetime | None = None
     keep_result: bool | None = None
+    atomic: bool = False
     repeat_on_failure: bool = False
     problems: tuple[str, ...] = field(default=(), compare=False)
 

@@ -34,6 +34,7 @@ class PolicyOptions(TypedDict, total=False):
     timeout: Seconds | None
     expires: Seconds | datetime | None
     keep_result: bool | None
+    atomic: bool | None
     repeat_on_failure: bool | None
 
 
@@ -206,5 +207,6 @@ OPTIONS = {
     "timeout": PolicyOption("timeout", _timeout, timedelta.total_seconds, _timeout),
     "expires": PolicyOption("expires", _expires, _pack_expires, _unpack_expires),
     "keep_result": _plain("keep", _flag("keep_result")),
+    "atomic": _plain("atomic", _flag("atomic")),
     "repeat_on_failure": _plain("go_on", _flag("repeat_on_failure")),
 }

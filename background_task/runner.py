@@ -201,7 +201,7 @@ def bg_runner(proxy_task: Proxy, task: Task | None = None, /, *args: Any, **kwar
     started = time.monotonic()
     outcome = run_claim(claim, {claim.task_name: proxy_task}, store=store)
     ended = time.monotonic()
-    record(store, End(claim, outcome, seconds=ended - started, ended=ended))
+    record(store, End.of(claim, outcome, seconds=ended - started, ended=ended))
     if isinstance(outcome, Released) and outcome.reason == KEYBOARD_INTERRUPT:
         raise KeyboardInterrupt
 

@@ -14,7 +14,7 @@ from django.db import OperationalError, models as django_models
 from django.utils import timezone
 
 from . import option, signals, task_log, telemetry
-from .call import RESERVED, CallOptions, Parameters
+from .call import RESERVED, CallOptions, Parameters, check_atomic
 from .declaration import Declaration, adopt
 from .exceptions import BackgroundTaskError, InvalidOptionTypeError
 from .models import Task
@@ -198,6 +198,7 @@ class TaskProxy(Generic[P, R]):
         if policy:
             other._overrides = overrides(policy, earlier=self._overrides)
         other.uniqueness = Uniqueness.make(unique, of=self._parameters, earlier=self.uniqueness)
+        check_atomic(bool(policy.get("atomic")), self.task_function)
         check_options(TaskSpec(task_name=self.name, **other._take_options({})))
         return other
 
@@ -335,6 +336,7 @@ class Tasks:
         policy = Policy.make(**options)
 
         def decorate(function: Callable[P, R]) -> TaskProxy[P, R]:
+            check_atomic(policy.atomic, function)
             proxy = self._task_proxy_class(
                 name or _default_name(function),
                 function,

@@ -166,6 +166,14 @@ class Store(Intake):
         with transaction.atomic(using=self.using):
             return self._archive(claim, outcome, now=now, reduced=reduced)
 
+    def begin_writing(self, claim: Claim) -> bool:
+        """Prepare a transaction whose last statement will be ``finish``; False if it is in vain.
+
+        Nothing is locked: a recovery that had to wait for the lock of a worker that stands still
+        would stand still with it.
+        """
+        return True
+
     def finish_many(
         self, ends: Sequence[tuple[Claim, Outcome]], *, now: datetime | None = None
     ) -> list[Finish | None]:

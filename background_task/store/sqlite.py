@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from django.db import connections, transaction
-from django.db.models import Field
+from django.db.models import F, Field
 from django.db.models.expressions import Col
 
 from ..attempt import Claim
@@ -64,6 +64,10 @@ class SQLiteStore(GroupStore):
             cursor.execute(statement, [owner, moment, moment, KEPT, moment, *queues])
             rows = {row[0]: row for row in cursor.fetchall()}
         return [self._as_claim(rows[key], owner) for key in keys if key in rows]
+
+    def begin_writing(self, claim: Claim) -> bool:
+        """Become the writer at once: whoever has read before can no longer wait for another."""
+        return bool(self._held(claim).update(attempts=F("attempts")))
 
     def _read(self, rows: TaskQuerySet) -> list[Candidate]:
         wanted = ("pk", "priority", "run_at", "attempts", "task_name", "options")

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import Error, connections
 
 from .. import telemetry
-from ..attempt import Claim, Discarded, Failed, Outcome, Retry, Succeeded
+from ..attempt import Claim, Discarded, Failed, Outcome, Retry, Settled, Succeeded
 from ..models import CompletedTask, Task
 from ..signals import (
     task_discarded,
@@ -46,12 +46,21 @@ class End:
         outcome: What became of the run.
         seconds: How long it took.
         ended: ``time.monotonic()`` at the end.
+        settled: What is in the database already.
     """
 
     claim: Claim
     outcome: Outcome
     seconds: float
     ended: float
+    settled: Settled | None = None
+
+    @classmethod
+    def of(cls, claim: Claim, outcome: Outcome | Settled, *, seconds: float, ended: float) -> End:
+        """Return the end of a run that came to this."""
+        if isinstance(outcome, Settled):
+            return cls(claim, Succeeded(), seconds, ended, settled=outcome)
+        return cls(claim, outcome, seconds, ended)
 
 
 def record_many(store: Store, ends: Sequence[End], *, control: Control | None = None) -> None:
@@ -62,6 +71,12 @@ def record_many(store: Store, ends: Sequence[End], *, control: Control | None = 
         ends: What to write.
         control: The worker's orders; see ``record``.
     """
+    for end in ends:
+        if end.settled is not None:
+            _announce(store, end, end.settled.finish)
+    ends = [end for end in ends if end.settled is None]
+    if not ends:
+        return
     if is_watched():  # who watches the rows would see some a second time if the group failed
         for end in ends:
             record(store, end, control=control)
@@ -111,6 +126,9 @@ def record(
     Returns:
         Whether the outcome is in the database by this call's doing.
     """
+    if end.settled is not None:
+        _announce(store, end, end.settled.finish)
+        return end.settled.finish is not None
     finish = None
     try:
         finish = land(store, end.claim, end.outcome, control=control, now=now, is_unsure=is_unsure)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 
-from ..attempt import Claim, Outcome
+from ..attempt import Claim, Outcome, Settled
 from ..registry import Registry
 from ..store import Store
 from .aio import AsyncExecutor, CoroutineExecutor
@@ -120,11 +120,11 @@ class Part:
             self._pace.stalled()
         return claims
 
-    def end_of(self, claim: Claim, outcome: Outcome, *, started: float) -> End:
+    def end_of(self, claim: Claim, outcome: Outcome | Settled, *, started: float) -> End:
         """Return the end of a run, which is now."""
         ended = time.monotonic()
         self._pace.add(ended - started)
-        return End(claim, outcome, seconds=ended - started, ended=ended)
+        return End.of(claim, outcome, seconds=ended - started, ended=ended)
 
 
 def make_executor(

@@ -26,6 +26,7 @@ from ..attempt import (
     Outcome,
     Released,
     Retry,
+    Settled,
     Succeeded,
     after_exception,
     describe,
@@ -39,6 +40,7 @@ from ..return_value import not_kept, pack, why_not_kept
 from ..settings import app_settings
 from ..signals import task_error, task_started
 from ..store import Store
+from .atomic import Block
 from .control import Control
 from .hygiene import announce, close_connections, orderly
 from .limit import Run
@@ -54,7 +56,7 @@ OWN_DIRECTORY = os.path.join(os.path.dirname(__file__), "")
 
 def run_claim(
     claim: Claim, registry: Registry, *, store: Store, control: Control | None = None
-) -> Outcome:
+) -> Outcome | Settled:
     """Run the function of a claimed row and say what became of it; never raises.
 
     The function runs in a copy of the context, so that an activated time zone or language does
@@ -98,8 +100,9 @@ def _attempt(
     store: Store,
     control: Control | None,
     reporter: Reporter,
-) -> Outcome:
+) -> Outcome | Settled:
     value, returned, pid = None, False, os.getpid()
+    block = Block(claim, store) if terms.atomic else None
     try:
         function = resolve(claim, registry)
         if function is None:
@@ -107,17 +110,23 @@ def _attempt(
         args, kwargs = payload.decode(claim.task_params)
         run = control.limits.run(claim, terms) if control else None
         task = current(claim, store=store, control=control, run=run, reporter=reporter)
-        with control.interruptible() if control else nullcontext():
-            value = call(function, args, kwargs, task=task, run=run, control=control)
-            returned = True
-            end_if_forked(pid)
+        with block or nullcontext():
+            with control.interruptible() if control else nullcontext():
+                value = call(function, args, kwargs, task=task, run=run, control=control)
+                returned = True
+                end_if_forked(pid)
+            if block is not None:
+                block.finish(Succeeded(kept(claim, value, terms)))
     except BaseException as exception:  # noqa: BLE001 - user code may raise anything
         end_if_forked(pid, exception)
-        if not returned:  # else interrupted after its last line: it has done its work
+        if block is not None and (settled := block.settled(control=control)):
+            return settled
+        if block is not None or not returned:
             if issubclass(type(exception), TaskTimeout):
                 close_connections()  # it may have been waiting for an answer on one
             return outcome_after(claim, exception, terms=terms, store=store, control=control)
-    return Succeeded(kept(claim, value, terms))
+        # Interrupted after its last line: it has done its work.
+    return Succeeded(kept(claim, value, terms)) if block is None else block.committed()
 
 
 def kept(claim: Claim, value: Any, terms: Policy) -> str | None:

@@ -20,6 +20,7 @@ from typing import Any
 from .. import payload, telemetry
 from ..attempt import Claim, Outcome, Released, Succeeded
 from ..current import Reporter, enter
+from ..exceptions import InvalidTaskError
 from ..models import Task
 from ..registry import Registry
 from ..signals import task_started
@@ -136,6 +137,10 @@ class CoroutineRun:
             self.function = resolve(self.claim, self._place.registry)
             if self.function is None:
                 return
+            if self.terms.atomic:  # a row's own option, or a function that became a coroutine
+                raise InvalidTaskError(
+                    f"{self.claim} is to be atomic, which a coroutine function cannot be"
+                )
             args, kwargs = await payload.adecode(self.claim.task_params)
             limited = self._place.control.limits.run(self.claim, self.terms)
             enter(

@@ -25,6 +25,14 @@ def work(key):
     Ledger.objects.create(key=str(key))
 
 
+@background(atomic=True, max_attempts=10_000)
+def pay(key):
+    """Have two effects, of which one alone would be wrong."""
+    note(key)
+    Ledger.objects.create(key=f"{key}:debit")
+    Ledger.objects.create(key=f"{key}:credit")
+
+
 @background
 def note_only(key):
     """Take next to no time, so that workers claim many ahead."""
