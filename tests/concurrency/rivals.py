@@ -5,6 +5,7 @@ run meanwhile until it is done or has to wait for the first, and then lets the f
 comes of it must be what one of them after the other would have done: nobody was half right.
 """
 
+import json
 import operator
 import threading
 from collections.abc import Callable
@@ -252,6 +253,8 @@ def canonical(row: dict[str, Any], scene: Any) -> dict[str, Any]:
     for name in ("locked_at", "started_at", "enqueued_at", "failed_at", "unique_key"):
         if name in row:
             row[name] = row[name] is not None
+    if row["errors"]:
+        row["errors"] = [{**error, "at": ""} for error in json.loads(row["errors"])]
     return row
 
 
