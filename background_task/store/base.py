@@ -285,9 +285,11 @@ class Store(Intake):
     def _take(self, candidate: Candidate, claim: Claim, *, now: datetime) -> bool:
         """Compare and set: of two rivals that read the same row, only one finds it unchanged.
 
-        Nor may anybody have put it off or moved it elsewhere since it was read.
+        Nor may anybody have put it off, moved it elsewhere or given it other arguments since it was
+        read.
         """
-        read = {name: candidate.values[name] for name in ("pk", "claim_number", "queue")}
+        names = ("pk", "claim_number", "queue", "task_params")
+        read = {name: candidate.values[name] for name in names}
         if candidate.values["run_at"] is not None:  # SQLite takes any text, some of it unreadable
             read["run_at"] = candidate.values["run_at"]
         row = self.tasks.owned_by(None).filter(failed_at=None, **read)
