@@ -13,13 +13,14 @@ from background_task.recurrence.zone import instant
 from tests.concurrency.rivals import Rival
 from tests.periodic.conftest import HOUR, NOON
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(400)]
 
 WORKERS = 4
+DEADLINE_SECONDS = 350
 #: How long the simulated time is, and the schedules in it.
-SECONDLY = {"hours": HOUR / 2, "schedules": {"1 s": 1, "1.5 s": timedelta(seconds=1.5)}}
+SECONDLY = {"hours": HOUR / 5, "schedules": {"1 s": 1, "2.5 s": timedelta(seconds=2.5)}}
 MINUTELY = {
-    "hours": 6 * HOUR,
+    "hours": 3 * HOUR,
     "schedules": {
         "17 s": 17,
         "60 s": 60,
@@ -46,7 +47,7 @@ def live(ticker, *, until, barrier, seed):
     taken = 0
     while now < until:
         if barrier is not None:
-            barrier.wait(60)
+            barrier.wait(DEADLINE_SECONDS)
             now = min(until, now + timedelta(seconds=20))
         else:
             now = min(until, now + timedelta(seconds=numbers.uniform(0.1, 40)))
@@ -73,8 +74,9 @@ def test_each_tick_of_simulated_hours_is_put_once(registry, make_ticker, life, i
     for rival in rivals:
         rival.start()
     for rival in rivals:
-        rival.join(110)
+        rival.join(DEADLINE_SECONDS)
     taken = [rival.end() for rival in rivals]
+    assert [type(number) for number in taken] == [int] * WORKERS, taken
     expected = Counter()
     for declaration in function.schedules:
         moment = NOON
