@@ -91,6 +91,7 @@ def test_recover_spends_the_attempt_and_the_row_is_due_at_once(store, now):
     assert after == before | {
         "attempts": 2,
         "last_error": after["last_error"],
+        "errors": after["errors"],
         "locked_by": None,
         "locked_at": None,
     }
