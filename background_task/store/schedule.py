@@ -78,7 +78,9 @@ class Schedules:
     def change(self, row: ScheduleRow, **values: Any) -> ScheduleRow | None:
         """Change a row, unless anybody has changed it since it was read; return it as it is now."""
         changed = replace(row, **values, revision=row.revision + 1)
-        found = self._rows().filter(key=row.key, revision=row.revision)
+        # The tick, too: a row that was deleted and has come back counts from 1 again.
+        read = _stored({"revision": row.revision, "next_tick_at": row.next_tick_at})
+        found = self._rows().filter(key=row.key, **read)
         written = {**_stored(values), "revision": changed.revision}
         return changed if found.update(**written) else None
 

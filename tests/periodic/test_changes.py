@@ -167,6 +167,17 @@ def test_deleted_row_comes_back(hourly, make_ticker):
     assert ticker.tick(NOON + HOUR) == 1
 
 
+def test_tick_of_row_that_was_deleted_and_came_back_is_not_put_again(hourly, make_ticker):
+    stale, quick = make_ticker(), make_ticker()
+    stale.read(NOON - SECOND)
+    read_and_tick(quick, NOON - SECOND)
+    assert quick.tick(NOON) == 1
+    Schedule.objects.all().delete()
+    make_ticker().read(NOON + SECOND)
+    assert stale.tick(NOON + SECOND) == 0
+    assert due() == [NOON]
+
+
 def test_names_that_a_database_may_take_for_one_are_two(registry, make_ticker):
     function = registry.background(name="t")(lambda number: None)
     for number, name in enumerate(("Été", "été", "ete", "ete ", "ETE")):
