@@ -4,6 +4,7 @@ import random
 import threading
 from collections import Counter
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.periodic.conftest import HOUR, NOON
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(400)]
 
 WORKERS = 4
+STEP = timedelta(seconds=20)
 DEADLINE_SECONDS = 350
 #: How long the simulated time is, and the schedules in it.
 SECONDLY = {"hours": HOUR / 5, "schedules": {"1 s": 1, "2.5 s": timedelta(seconds=2.5)}}
@@ -40,20 +42,23 @@ def declare(registry, schedules):
     return function
 
 
-def live(ticker, *, until, barrier, seed):
-    """One worker's life: looks at a clock that jumps, at first together with all others."""
-    numbers = random.Random(seed)
-    now = NOON
-    taken = 0
+def live(ticker, *, until, barrier, numbers):
+    """One worker's life: it looks at a clock that jumps, and nobody is far ahead of the others.
+
+    Args:
+        ticker: The worker.
+        until: The end of the simulated time.
+        barrier: Where all wait for each other before each step of 20 seconds.
+        numbers: How far into the step the worker's clock is; None: all look at the same moment.
+    """
+    now, taken = NOON, 0
     while now < until:
-        if barrier is not None:
-            barrier.wait(DEADLINE_SECONDS)
-            now = min(until, now + timedelta(seconds=20))
-        else:
-            now = min(until, now + timedelta(seconds=numbers.uniform(0.1, 40)))
-        taken += ticker.look(now)
-        while ticker.due(now) or ticker.seconds_until_due() == 0:
-            taken += ticker.look(now)
+        now = min(until, now + STEP)
+        barrier.wait(DEADLINE_SECONDS)
+        late = timedelta(0) if numbers is None or now == until else STEP * numbers.random()
+        taken += ticker.look(now + late)
+        while ticker.due(now + late) or ticker.seconds_until_due() == 0:
+            taken += ticker.look(now + late)
     return taken
 
 
@@ -64,12 +69,11 @@ def test_each_tick_of_simulated_hours_is_put_once(registry, make_ticker, life, i
     until = NOON + life["hours"]
     tickers = [make_ticker() for _ in range(WORKERS)]
     tickers[0].read(NOON)
-    barrier = threading.Barrier(WORKERS) if is_together else None
+    barrier = threading.Barrier(WORKERS)
+    clocks = [None if is_together else random.Random(number) for number in range(WORKERS)]
     rivals = [
-        Rival(
-            lambda ticker=ticker, seed=seed: live(ticker, until=until, barrier=barrier, seed=seed)
-        )
-        for seed, ticker in enumerate(tickers)
+        Rival(partial(live, ticker, until=until, barrier=barrier, numbers=numbers))
+        for ticker, numbers in zip(tickers, clocks, strict=True)
     ]
     for rival in rivals:
         rival.start()
@@ -86,4 +90,4 @@ def test_each_tick_of_simulated_hours_is_put_once(registry, make_ticker, life, i
     assert set(expected.values()) == {1}
     assert put == expected
     assert sum(taken) == len(expected)
-    assert all(taken), "each worker took part"
+    assert sum(map(bool, taken)) > 1, taken
