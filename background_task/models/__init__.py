@@ -13,6 +13,7 @@ from ..schedule import as_local
 from ..settings import app_settings
 from ..signals import task_failed, task_rescheduled
 from .completed import CompletedTask, CompletedTaskQuerySet
+from .flow import Gate, Pause, Permit
 from .queryset import TaskManager, TaskQuerySet
 from .record import TaskRecord
 from .schedule import Schedule
@@ -24,7 +25,10 @@ __all__ = [
     "TURNS",
     "CompletedTask",
     "CompletedTaskQuerySet",
+    "Gate",
     "InvalidTaskError",
+    "Pause",
+    "Permit",
     "Schedule",
     "Task",
     "TaskManager",

@@ -39,6 +39,7 @@ class CompletedTask(TaskRecord):
 
     run_at = models.DateTimeField(db_index=True)
     discarded_at = models.DateTimeField(null=True, editable=False)
+    cancelled_at = models.DateTimeField(null=True, editable=False)
     #: What the function returned, in JSON; null for None. See ``result``.
     return_value = models.TextField(null=True, editable=False)
     creator_content_type = models.ForeignKey(

@@ -39,6 +39,13 @@ class Task(TaskRecord):
     )
     claim_number = ClaimNumberField(null=True, editable=False)
     unique_key = models.CharField(max_length=190, null=True, editable=False)
+    #: The gate that the task has to pass; null if there is no limit to its runs.
+    limit_key = models.CharField(max_length=64, null=True, editable=False)
+    #: The time the task had before a gate put it aside; null if none did. ``run_at`` is then the
+    #: time at which it is tried again if nobody calls it back before.
+    due_at = models.DateTimeField(null=True, editable=False)
+    #: When somebody asked for the end of the run that was going on.
+    cancel_requested_at = models.DateTimeField(null=True, editable=False)
 
     #: Whether this very copy came from claiming the row. Any copy shows who owns the row, but
     #: that is no proof that whoever holds the copy is the owner.
@@ -70,6 +77,11 @@ class Task(TaskRecord):
                 fields=["creator_content_type", "creator_object_id"],
                 condition=Q(creator_content_type__isnull=False),
             ),
+            models.Index(
+                name="bgtask_limit",
+                fields=["limit_key", "priority", "due_at"],
+                condition=Q(limit_key__isnull=False),
+            ),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(name="bgtask_uid", fields=["uid"]),
@@ -99,6 +111,7 @@ class Task(TaskRecord):
         """Forget what belongs to the row this instance was read from: it becomes another task."""
         self.uid = self.claim_number = self.unique_key = None
         self.enqueued_at = self.started_at = self.progress_json = None
+        self.due_at = self.cancel_requested_at = None
         self.is_claimed_here = False
 
     def params(self) -> tuple[list[Any], dict[str, Any]]:
