@@ -42,6 +42,8 @@ class Claim:
     locked_at: datetime | None = None
     #: The errors of earlier attempts, as the row has them.
     errors: str | None = field(default=None, repr=False)
+    #: The gate that the task has to pass; None if there was no limit when it was stored.
+    limit_key: str | None = None
 
     @property
     def attempt(self) -> int:

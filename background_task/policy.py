@@ -13,6 +13,7 @@ from django.utils.timezone import get_default_timezone, is_naive, make_naive
 from . import payload
 from .backoff import LONGEST, Backoff, Default
 from .exceptions import Discard, InvalidTaskError, RetryLater, brief
+from .limiter import RateLimit
 from .policy_option import OPTIONS, ExceptionLike, check_policy, name_of, parse_overrides
 
 
@@ -64,6 +65,8 @@ class Policy:
         keep_result: Whether what the function returns is kept; None as the setting says.
         atomic: Whether the function and its finish are one transaction on the tasks' database.
         repeat_on_failure: Whether a repeating task goes on after it has failed for good.
+        max_concurrency: How many may run at once, over all workers; None for any number.
+        rate_limit: How many may start within a period, over all workers; None for any number.
         problems: What could not be read in a row's own options, and was left out.
     """
 
@@ -76,7 +79,14 @@ class Policy:
     keep_result: bool | None = None
     atomic: bool = False
     repeat_on_failure: bool = False
+    max_concurrency: int | None = None
+    rate_limit: RateLimit | None = None
     problems: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a limit to how many run."""
+        return self.max_concurrency is not None or self.rate_limit is not None
 
     @classmethod
     def make(cls, **given: Any) -> Policy:

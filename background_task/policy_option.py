@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypedDict
 
 from .backoff import BackoffLike, Seconds, check_wait, from_json, make_backoff
 from .exceptions import InvalidOptionError, InvalidOptionTypeError, brief, moment_of
+from .limiter import RateLimit, RateLimitLike, max_concurrency
 
 #: What the column of attempts holds.
 LARGEST_ATTEMPTS = 2**31 - 1
@@ -36,6 +37,8 @@ class PolicyOptions(TypedDict, total=False):
     keep_result: bool | None
     atomic: bool | None
     repeat_on_failure: bool | None
+    max_concurrency: int | None
+    rate_limit: RateLimitLike | None
 
 
 POLICY_OPTIONS = tuple(PolicyOptions.__annotations__)
@@ -209,4 +212,6 @@ OPTIONS = {
     "keep_result": _plain("keep", _flag("keep_result")),
     "atomic": _plain("atomic", _flag("atomic")),
     "repeat_on_failure": _plain("go_on", _flag("repeat_on_failure")),
+    "max_concurrency": _plain("running", max_concurrency),
+    "rate_limit": PolicyOption("rate", RateLimit.make, RateLimit.to_json, RateLimit.make),
 }

@@ -52,6 +52,8 @@ class TaskSpec:
     options: str | None = None
     #: What only one task may have at a time; None lets there be any number.
     unique: UniqueKey | None = None
+    #: Which runs count together in a limit; None if there is no limit.
+    limit_key: str | None = None
 
     @property
     def is_alone(self) -> bool:
@@ -59,16 +61,22 @@ class TaskSpec:
         is_moving = self.unique is not None and self.unique.is_moving
         return is_moving or self.remove_existing_tasks or self.action != TaskSchedule.SCHEDULE
 
-    def called_with(self, args: Any, kwargs: Any, *, unique: UniqueKey | None = None) -> TaskSpec:
+    def called_with(
+        self, args: Any, kwargs: Any, *, unique: UniqueKey | None, limit_key: str | None
+    ) -> TaskSpec:
         """Return the same for another call: ``dataclasses.replace``, at a fraction of its time."""
         spec = object.__new__(TaskSpec)
-        vars(spec).update(vars(self), args=args, kwargs=kwargs, unique=unique)
+        vars(spec).update(vars(self), args=args, kwargs=kwargs, unique=unique, limit_key=limit_key)
         return spec
 
 
-#: What all of a ``TaskSpec`` but the arguments, and the key made of them, asks for.
+#: What all of a ``TaskSpec`` but the arguments, and the keys made of them, asks for.
 OPTIONS = attrgetter(
-    *(name for name in TaskSpec.__dataclass_fields__ if name not in ("args", "kwargs", "unique"))
+    *(
+        name
+        for name in TaskSpec.__dataclass_fields__
+        if name not in ("args", "kwargs", "unique", "limit_key")
+    )
 )
 
 
@@ -210,6 +218,7 @@ class _Mould:
             state.fields_cache = self._cache.copy()
         values["task_params"] = params = payload.encode(spec.args, spec.kwargs)
         values["task_hash"] = payload.task_hash(spec.task_name, params)
+        values["limit_key"] = spec.limit_key
         return task
 
 
@@ -250,7 +259,9 @@ def check_options(spec: TaskSpec) -> dict[str, Any]:
 
 def _build(spec: TaskSpec) -> Task:
     """Return the unsaved row of a call, everything checked before the database is touched."""
-    return Task.objects.new_task(args=spec.args, kwargs=spec.kwargs, **check_options(spec))
+    task = Task.objects.new_task(args=spec.args, kwargs=spec.kwargs, **check_options(spec))
+    task.limit_key = spec.limit_key
+    return task
 
 
 def _add(store: Store, task: Task, spec: TaskSpec) -> bool:
@@ -316,5 +327,6 @@ def _is_moved(store: Store, task: Task, spec: TaskSpec) -> bool:
         store.remove_waiting(task.task_hash, queue=task.queue)
     elif spec.action == TaskSchedule.RESCHEDULE_EXISTING:
         waiting = store.waiting(task.task_hash, queue=task.queue)
-        return bool(waiting.update(run_at=task.run_at, priority=task.priority))
+        moved = waiting.update(run_at=task.run_at, priority=task.priority, due_at=None)
+        return bool(moved)
     return False

@@ -77,10 +77,12 @@ class DBTaskRunner:
         remove_existing_tasks: bool = False,
         options: str | None = None,
         unique: UniqueKey | None = None,
+        limit_key: str | None = None,
     ) -> Task | None:
         """Store a call. See ``TaskProxy.__call__``; ``action`` is one of ``TaskSchedule``'s.
 
-        Of ``options`` see ``policy.overrides``, of ``unique`` see ``Uniqueness.key``.
+        Of ``options`` see ``policy.overrides``, of ``unique`` see ``Uniqueness.key``, of
+        ``limit_key`` see ``LimitKey.key``.
         """
         spec = TaskSpec(
             task_name=task_name,
@@ -97,6 +99,7 @@ class DBTaskRunner:
             remove_existing_tasks=remove_existing_tasks,
             options=options,
             unique=unique,
+            limit_key=limit_key,
         )
         return producer.enqueue(spec, sender=self.__class__)
 

@@ -14,6 +14,7 @@ from . import option
 from .call import RESERVED, CallOptions, Parameters, check_atomic
 from .declaration import Declaration, adopt
 from .exceptions import InvalidOptionTypeError
+from .limiter import LIMIT_OPTIONS, LimitKey, LimitOptions
 from .models import Task
 from .policy import Policy
 from .policy_option import POLICY_OPTIONS, PolicyOptions, overrides
@@ -26,7 +27,7 @@ from .uniqueness import UNIQUE_OPTIONS, Uniqueness, UniqueOptions, check_alone, 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-    class DeclaredOptions(PolicyOptions, UniqueOptions, total=False):
+    class DeclaredOptions(PolicyOptions, UniqueOptions, LimitOptions, total=False):
         """What ``background`` takes besides the options of 1.x."""
 
     class UsingOptions(CallOptions, DeclaredOptions, total=False):
@@ -50,10 +51,12 @@ class TaskProxy(Generic[P, R]):
         policy: What becomes of a run that fails, takes too long, or comes too late.
         schedules: When workers call it by themselves; see ``periodic``.
         uniqueness: Which calls may have one task at a time only; None lets all have any number.
+        limit_key: Which runs share the function's limit; None if it has none.
     """
 
     policy = Policy()
     uniqueness: Uniqueness | None = None
+    limit_key: LimitKey | None = None
     #: What ``using`` was given: options of the call, and what the rows are to say of the policy.
     _given: Mapping[str, Any] = {}
     _overrides: str | None = None
@@ -124,6 +127,8 @@ class TaskProxy(Generic[P, R]):
         self._parameters.check(args, kwargs)
         if self.uniqueness is not None:
             options["unique"] = self.uniqueness.key(self._parameters, args, kwargs)
+        if self.limit_key is not None:
+            options["limit_key"] = self.limit_key.key(self._parameters, args, kwargs)
         return self.runner.schedule(self.name, args, kwargs, **options)
 
     def using(self, **options: Unpack[UsingOptions]) -> Self:
@@ -137,7 +142,8 @@ class TaskProxy(Generic[P, R]):
             **options: The reserved keywords of a call (see ``__call__``), and those of
                 ``background`` that make up its policy: ``max_attempts``, ``backoff``,
                 ``retry_on``, ``discard_on``, ``timeout``, ``expires``, ``keep_result``,
-                ``repeat_on_failure``; and ``unique``, ``unique_until``, ``on_conflict``.
+                ``repeat_on_failure``, ``max_concurrency``, ``rate_limit``; and ``unique``,
+                ``unique_until``, ``on_conflict``, ``concurrency_key``.
 
         Raises:
             InvalidOptionError: A value that cannot work, or cannot be stored in a row (a
@@ -147,11 +153,12 @@ class TaskProxy(Generic[P, R]):
         given: dict[str, Any] = {**options}
         policy = {name: given.pop(name) for name in POLICY_OPTIONS if name in given}
         unique = {name: given.pop(name) for name in UNIQUE_OPTIONS if name in given}
+        limit = {name: given.pop(name) for name in LIMIT_OPTIONS if name in given}
         unknown = [name for name in given if name not in RESERVED]
         if unknown:
             raise InvalidOptionTypeError(
                 f"using has no option {', '.join(unknown)}; it takes "
-                f"{', '.join((*RESERVED, *POLICY_OPTIONS, *UNIQUE_OPTIONS))}"
+                f"{', '.join((*RESERVED, *POLICY_OPTIONS, *UNIQUE_OPTIONS, *LIMIT_OPTIONS))}"
             )
         other = copy(self)
         other.schedule = TaskSchedule.create(given.pop("schedule", None)).merge(self.schedule)
@@ -165,6 +172,12 @@ class TaskProxy(Generic[P, R]):
         if policy:
             other._overrides = overrides(policy, earlier=self._overrides)
         other.uniqueness = Uniqueness.make(unique, of=self._parameters, earlier=self.uniqueness)
+        other.limit_key = LimitKey.make(
+            limit.get("concurrency_key"),
+            of=self._parameters,
+            is_limited=self.policy.merged(other._overrides).is_limited,
+            earlier=self.limit_key,
+        )
         check_atomic(bool(policy.get("atomic")), self.task_function)
         check_options(TaskSpec(task_name=self.name, **other._take_options({})))
         return other
@@ -203,9 +216,17 @@ class TaskProxy(Generic[P, R]):
                 "function's arguments in the items"
             )
         check_options(spec)  # here and now: it is no item's fault
-        each = keyed(self.uniqueness, of=self._parameters, calls=calls)
-        specs = (spec.called_with(args, kwargs, unique=key) for args, kwargs, key in each)
+        each = keyed(self.uniqueness, self.limit_key, of=self._parameters, calls=calls)
+        specs = (
+            spec.called_with(args, kwargs, unique=key, limit_key=limit_key)
+            for args, kwargs, key, limit_key in each
+        )
         return enqueue_many(specs, sender=type(self.runner))
+
+    def limit_text(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
+        """Return what a call's limit is shared by, as people read it; None if it has no limit."""
+        rule = self.limit_key
+        return None if rule is None else rule.text(self._parameters, args, kwargs)
 
     def _take_options(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         """Take the options of a call out of its keywords."""

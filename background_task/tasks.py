@@ -13,6 +13,7 @@ from django.utils import timezone
 from . import option, signals, task_log, telemetry
 from .call import check_atomic
 from .exceptions import BackgroundTaskError, InvalidOptionTypeError
+from .limiter import LIMIT_OPTIONS, LimitKey
 from .models import Task
 from .policy import Policy
 from .registry import import_task_modules
@@ -103,8 +104,10 @@ class Tasks:
             **declared: What becomes of a run that fails, takes too long, or comes too late:
                 ``max_attempts``, ``backoff``, ``retry_on``, ``discard_on``, ``timeout``,
                 ``expires``, ``keep_result``, ``repeat_on_failure``. See ``Policy``.
-                And which tasks there may be one of at a time: ``unique``, ``unique_until``,
-                ``on_conflict``. See ``Uniqueness``.
+                Which tasks there may be one of at a time: ``unique``, ``unique_until``,
+                ``on_conflict``. See ``Uniqueness``. And how many may run, or start within a
+                period: ``max_concurrency``, ``rate_limit``, ``concurrency_key``.
+                See ``RateLimit`` and ``LimitKey``.
 
         Raises:
             InvalidOptionError: A value that cannot work (a ``ValueError``).
@@ -121,6 +124,7 @@ class Tasks:
             schedule = schedule.merge(TaskSchedule(priority=option.check_priority(priority)))
         options: dict[str, Any] = {**declared}
         unique = {name: options.pop(name) for name in UNIQUE_OPTIONS if name in options}
+        limit = {name: options.pop(name) for name in LIMIT_OPTIONS if name in options}
         policy = Policy.make(**options)
 
         def decorate(function: Callable[P, R]) -> TaskProxy[P, R]:
@@ -135,6 +139,9 @@ class Tasks:
             )
             proxy.policy = policy
             proxy.uniqueness = Uniqueness.make(unique, of=proxy._parameters)
+            proxy.limit_key = LimitKey.make(
+                limit.get("concurrency_key"), of=proxy._parameters, is_limited=policy.is_limited
+            )
             proxy._take_options({})
             self._tasks[proxy.name] = proxy
             return proxy

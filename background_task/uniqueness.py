@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, cast, get_args
 from . import payload
 from .call import Parameters
 from .exceptions import InvalidOptionError, InvalidOptionTypeError, brief
+from .limiter import LimitKey
 from .policy_option import parse_overrides
 from .schedule import TaskSchedule
 
@@ -135,19 +136,22 @@ class Uniqueness:
 
 
 def keyed(
-    rule: Uniqueness | None, *, of: Parameters, calls: Iterable[Any]
-) -> Iterator[tuple[Sequence[Any], dict[str, Any], UniqueKey | None]]:
-    """Check calls as ``Parameters.check_each`` does, and yield each with its key.
+    rule: Uniqueness | None, limit: LimitKey | None, *, of: Parameters, calls: Iterable[Any]
+) -> Iterator[tuple[Sequence[Any], dict[str, Any], UniqueKey | None, str | None]]:
+    """Check calls as ``Parameters.check_each`` does, and yield each with its two keys.
 
     Raises:
-        InvalidOptionTypeError: As that, or as ``Uniqueness.key``; it tells the call's number.
+        InvalidOptionTypeError: As that, ``Uniqueness.key`` or ``LimitKey.key``; it tells the call's
+            number.
+        InvalidOptionError: Likewise.
     """
     for number, (args, kwargs) in enumerate(of.check_each(calls)):
         try:
             key = None if rule is None else rule.key(of, args, kwargs)
+            limit_key = None if limit is None else limit.key(of, args, kwargs)
         except (InvalidOptionError, InvalidOptionTypeError) as error:
             raise type(error)(f"item {number}: {error}") from error
-        yield args, kwargs, key
+        yield args, kwargs, key, limit_key
 
 
 def check_alone(*, action: int, removes: bool) -> None:

@@ -86,7 +86,11 @@ class TaskQuerySet(models.QuerySet["Task"]):
             locked_at=now,
             claim_number=Coalesce(F("claim_number"), 0) + 1,
             started_at=Coalesce(F("started_at"), now),
-            unique_key=Case(When(options__contains=KEPT, then=F("unique_key")), default=None),
+            # What has a limit may have to go on waiting, and keeps its key until it is let through.
+            unique_key=Case(
+                When(Q(limit_key__isnull=False) | Q(options__contains=KEPT), then=F("unique_key")),
+                default=None,
+            ),
         )
 
 

@@ -222,6 +222,7 @@ class Task(TaskRecord):
             repeat_until=self.repeat_until,
             repeat_rule=self.repeat_rule,
             options=self.options,
+            limit_key=self.limit_key,
         )
 
     def _next_run_at(self, now: datetime) -> datetime | None:

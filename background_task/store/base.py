@@ -6,7 +6,7 @@ The store is the only writer of rows once they are queued. All writes for a clai
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
 from uuid import UUID
@@ -213,17 +213,21 @@ class Store(Intake):
 
     def release(self, claims: Iterable[Claim]) -> int:
         """Hand back rows without spending an attempt; return how many were still held."""
-        together: dict[tuple[str, int], list[Claim]] = {}
-        for claim in claims:
-            together.setdefault((claim.owner, claim.number), []).append(claim)
         released = sum(
-            self._held(*group[start : start + MOST_KEYS]).update(locked_by=None, locked_at=None)
-            for group in together.values()
-            for start in range(0, len(group), MOST_KEYS)
+            rows.update(locked_by=None, locked_at=None) for rows in self.held_rows(claims)
         )
         if released:
             notify_after_commit(self.using)  # others may be idle
         return released
+
+    def held_rows(self, claims: Iterable[Claim]) -> Iterator[TaskQuerySet]:
+        """Yield the rows of claims that still hold, in pieces that fit into a statement."""
+        together: dict[tuple[str, int], list[Claim]] = {}
+        for claim in claims:
+            together.setdefault((claim.owner, claim.number), []).append(claim)
+        for group in together.values():
+            for start in range(0, len(group), MOST_KEYS):
+                yield self._held(*group[start : start + MOST_KEYS])
 
     def report(self, claim: Claim, progress: str) -> bool:
         """Write how far a run has come; False if the claim no longer holds."""

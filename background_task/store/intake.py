@@ -17,9 +17,12 @@ from ..uniqueness import KEPT, KEY_CHARS, UniqueKey, keeping
 from ..wakeup import notify_after_commit
 from .insert import insert_many
 
-#: Rows that have their unique key by right: they wait, or keep it while they run. Others may have
-#: one because version 1.x, running beside this one, claims rows without taking it from them.
-RIGHTFUL = Q(failed_at=None) & (Q(locked_by=None) | Q(options__contains=KEPT))
+#: Rows that have their unique key by right: they wait, or keep it while they run, or have a limit,
+#: which takes the key from them when it lets them through. Others may have one because version 1.x,
+#: running beside this one, claims rows without taking it from them.
+RIGHTFUL = Q(failed_at=None) & (
+    Q(locked_by=None) | Q(limit_key__isnull=False) | Q(options__contains=KEPT)
+)
 #: Keys in one statement; SQLite once took no more than 999 parameters.
 MOST_KEYS = 500
 
@@ -165,6 +168,8 @@ class Intake:
             priority=task.priority,
             task_params=task.task_params,
             task_hash=task.task_hash,
+            limit_key=task.limit_key,
+            due_at=None,
         )
         if changed:
             notify_after_commit(self.using)

@@ -29,6 +29,7 @@ WITH RECURSIVE lvl(priority) AS (
     SELECT rows_.id, rows_.may_wait, row_number() OVER () AS place
     FROM lvl CROSS JOIN LATERAL (
         SELECT t.id, t.attempts = 0 AND NOT t.task_name = ANY(%(fragile)s)
+            AND t.limit_key IS NULL
             AND (t.options IS NULL OR strpos(t.options, %(only)s) = 0) AS may_wait
         FROM {table} t
         WHERE {waiting} AND t.priority = lvl.priority AND t.run_at <= {now}
@@ -38,7 +39,8 @@ WITH RECURSIVE lvl(priority) AS (
 )
 UPDATE {table} SET locked_by = %(owner)s, locked_at = {now},
     claim_number = COALESCE(claim_number, 0) + 1, started_at = COALESCE(started_at, {now}),
-    unique_key = CASE WHEN strpos(options, %(kept)s) > 0 THEN unique_key END,
+    unique_key = CASE WHEN limit_key IS NOT NULL OR strpos(options, %(kept)s) > 0
+        THEN unique_key END,
     uid = COALESCE(uid, gen_random_uuid())
 WHERE id = ANY(ARRAY(SELECT id FROM due WHERE place <= %(limit)s OR may_wait))
 RETURNING {columns}

@@ -26,6 +26,7 @@ CLAIM_FIELDS = (
     "options",
     "locked_at",
     "errors",
+    "limit_key",
 )
 
 #: How ``options`` begins to say that there is only one attempt; with more digits it says ten or
@@ -64,8 +65,13 @@ def chosen(
 
 
 def may_wait(row: Candidate, fragile: Collection[str]) -> bool:
-    """Tell whether a row has more than one attempt left, whatever becomes of this one."""
+    """Tell whether a row has more than one attempt left, whatever becomes of this one.
+
+    Nor may one that takes up room in a limit be kept waiting.
+    """
     values = row.values
+    if values["limit_key"] is not None:
+        return False
     is_fragile = values["task_name"] in fragile or ONLY_ATTEMPT in (values["options"] or "")
     return not values["attempts"] and not is_fragile
 

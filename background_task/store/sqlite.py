@@ -20,7 +20,7 @@ from .result import CLAIM_FIELDS, Candidate, Finish, chosen
 CLAIM = """
 UPDATE {table} SET locked_by = %s, locked_at = %s, claim_number = COALESCE(claim_number, 0) + 1,
     started_at = COALESCE(started_at, %s),
-    unique_key = CASE WHEN instr(options, %s) > 0 THEN unique_key END,
+    unique_key = CASE WHEN limit_key IS NOT NULL OR instr(options, %s) > 0 THEN unique_key END,
     uid = COALESCE(uid, lower(hex(randomblob(16))))
 WHERE id IN ({keys}) AND locked_by IS NULL AND failed_at IS NULL AND run_at <= %s{queues}{fresh}
 RETURNING {columns}
@@ -70,7 +70,7 @@ class SQLiteStore(GroupStore):
         return bool(self._held(claim).update(attempts=F("attempts")))
 
     def _read(self, rows: TaskQuerySet) -> list[Candidate]:
-        wanted = ("pk", "priority", "run_at", "attempts", "task_name", "options")
+        wanted = ("pk", "priority", "run_at", "attempts", "task_name", "options", "limit_key")
         return [Candidate(values) for values in rows.values(*wanted)]
 
     def _archive_many(

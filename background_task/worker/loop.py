@@ -13,6 +13,7 @@ from ..registry import Registry
 from ..settings import app_settings
 from ..store import Fleet, Store
 from ..wakeup import make_wakeup
+from .admission import Admission
 from .control import Backoff, Control
 from .executors import InlineExecutor
 from .finish import End, has_receivers, record_many
@@ -56,10 +57,12 @@ class Loop:
         #: nothing to keep alive for, and threads would see none of them.
         self.is_private = store.in_transaction()
         self.watch = Watch(control)
+        self.admission = Admission(store, registry=registry, lease=options.lease)
         self.executor, self.parts = make_executor(
             options,
             registry=registry,
             store=store,
+            admission=self.admission,
             control=control,
             work=self._run_one,
             begin=self._begin_coroutine,
@@ -71,7 +74,8 @@ class Loop:
         self._is_flushing_each = app_settings.BACKGROUND_TASK_FLUSH_EACH
         self.keeper: Keeper | None = None
         ticker = Ticker(store, registry=registry, lease=options.lease)
-        self.chores: list[Recovery | Ticker] = [ticker] if options.is_ticking else []
+        self.chores: list[Recovery | Ticker | Admission] = [self.admission]
+        self.chores += [ticker] if options.is_ticking else []
         self.retirement = Retirement(self.watch, control=control, options=options)
         self.identity = Identity(
             Fleet(store.using),
@@ -88,7 +92,6 @@ class Loop:
         )
         self.heartbeat: Heartbeat | None = None
         self._backoff = Backoff(longest=LONGEST_OUTAGE_SECONDS)
-        self._unknown_told: set[str] = set()
         self._is_registered = False
         self.wakeup = make_wakeup(store.using, control.polling)
         self._idle_since: float | None = None
@@ -316,6 +319,7 @@ class Loop:
     def _record(self, ends: list[End]) -> None:
         try:
             record_many(self.store, ends, control=self.control)
+            self.admission.freed(end.claim for end in ends)
         except Exception as error:
             if self.store.in_transaction():
                 raise
@@ -336,7 +340,7 @@ class Loop:
         is_all = len(parts) == len(self.parts)
         names = self.registry if is_all else [name for part in parts for name in part.names()]
         if (due := self.store.look(names, queues=self.options.queues, now=now)).is_unknown:
-            self._tell_unknown()
+            self.watch.tell_unknown(self.store, self.registry, queues=self.options.queues)
         sleep = max(self.options.sleep, SHORTEST_SLEEP_SECONDS)
         seconds = self.wakeup.longest_pause(time.monotonic() - self._idle_since, sleep)
         if due.is_ready:  # it became due a moment ago, or a rival is just taking it
@@ -370,12 +374,6 @@ class Loop:
             left = self.options.duration - (time.monotonic() - self._started)
             seconds = min(seconds, max(0.0, left) + SHORTEST_SLEEP_SECONDS)
         return seconds
-
-    def _tell_unknown(self) -> None:
-        names = self.store.unknown_names(self.registry, queues=self.options.queues)
-        if not self._unknown_told.issuperset(names):
-            self._unknown_told.update(names)
-            telemetry.event("unknown", names=names)
 
     # -- outages --------------------------------------------------------------------------------
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 
 from ..attempt import Claim, Outcome, Settled
 from ..registry import Registry
 from ..store import Store
+from .admission import Admission
 from .aio import AsyncExecutor, CoroutineExecutor
 from .control import Control
 from .executors import Executor, InlineExecutor, ThreadExecutor
@@ -20,6 +22,8 @@ from .terms import fragile_names
 #: Two claims in a row that find nothing and take longer than this have looked at many rows. During
 #: one alone the machine may have stood still.
 LONG_SECONDS = 0.005
+#: How often a claim is repeated at once in the place of what a limit has put aside.
+MOST_ROUNDS = 20
 #: It is repeated after so many times what it took, while others are busy.
 REST = 20
 #: What does not kill its worker within this time is not waited for.
@@ -33,13 +37,20 @@ class Part:
         executor: Runs the claims.
         names: Returns the names of the functions.
         registry: The functions by name.
+        admission: Lets claims through their limits.
     """
 
     def __init__(
-        self, executor: Executor, names: Callable[[], Collection[str]], *, registry: Registry
+        self,
+        executor: Executor,
+        names: Callable[[], Collection[str]],
+        *,
+        registry: Registry,
+        admission: Admission,
     ) -> None:
         self.executor = executor
         self._registry = registry
+        self._admission = admission
         self.names = names
         self._pace = Pace(slots=executor.slots)
         self._rests_until = 0.0
@@ -82,13 +93,16 @@ class Part:
             return []
         begun = time.monotonic()
         first = 0 if self._is_trial_on(begun) else min(limit, 1)
-        claims = store.claim(
-            owner,
-            names,
-            queues=queues,
+        claims = self._admitted(
+            partial(
+                store.claim,
+                owner,
+                names,
+                queues=queues,
+                fragile=fragile_names(names, self._registry),
+            ),
             limit=first,
             ahead=wanted - first,
-            fragile=fragile_names(names, self._registry),
         )
         for claim in claims[:1]:
             if claim.attempts:
@@ -96,6 +110,20 @@ class Part:
         self._pace.claimed(len(claims))
         self._take_note(time.monotonic(), since=begun, is_in_vain=not claims)
         return claims
+
+    def _admitted(
+        self, claim: Callable[..., list[Claim]], *, limit: int, ahead: int
+    ) -> list[Claim]:
+        """Claim, and again in the place of what a limit has put aside."""
+        admitted: list[Claim] = []
+        for _ in range(MOST_ROUNDS):
+            claims = claim(limit=limit, ahead=ahead)
+            passed = self._admission.admit(claims)
+            admitted += passed
+            if len(passed) == len(claims):
+                break
+            limit, ahead = min(limit, len(claims) - len(passed)), 0
+        return admitted
 
     def _take_note(self, now: float, *, since: float, is_in_vain: bool) -> None:
         took = now - since if is_in_vain else 0.0
@@ -132,6 +160,7 @@ def make_executor(
     *,
     registry: Registry,
     store: Store,
+    admission: Admission,
     control: Control,
     work: Callable[[Claim], None],
     begin: Callable[[Claim], float | None],
@@ -144,20 +173,22 @@ def make_executor(
         options: How the worker is to run.
         registry: The functions by name.
         store: The rows.
+        admission: Lets claims through their limits.
         control: The worker's orders.
         work: Runs a claim and passes on its outcome.
         begin: Takes note of a coroutine's run; returns the time, or None if it must not begin.
         end: Passes on a coroutine's outcome.
         is_slow: Tells whether ``end`` takes long.
     """
+    part = partial(Part, registry=registry, admission=admission)
     threads, concurrency = options.threads, options.concurrency
     # In the caller's transaction (a ``TestCase``) threads would see no rows.
     if store.in_transaction() or (threads is None and concurrency is None):
         inline = InlineExecutor(work, control=control)
-        return inline, [Part(inline, lambda: registry, registry=registry)]
+        return inline, [part(inline, lambda: registry)]
     functions = ThreadExecutor(work, threads=threads or 1, control=control)
     if concurrency is None:
-        return functions, [Part(functions, lambda: registry, registry=registry)]
+        return functions, [part(functions, lambda: registry)]
     coroutines = CoroutineExecutor(
         slots=concurrency,
         lanes=threads or min(concurrency, LANES),
@@ -170,6 +201,6 @@ def make_executor(
     )
     both = AsyncExecutor(coroutines, functions, registry=registry)
     return both, [
-        Part(coroutines, lambda: both.names(is_coroutine=True), registry=registry),
-        Part(functions, lambda: both.names(is_coroutine=False), registry=registry),
+        part(coroutines, lambda: both.names(is_coroutine=True)),
+        part(functions, lambda: both.names(is_coroutine=False)),
     ]

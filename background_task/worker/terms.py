@@ -27,8 +27,13 @@ def policy_of(name: str, registry: Registry) -> Policy:
 
 
 def fragile_names(names: Iterable[str], registry: Registry) -> list[str]:
-    """Return the functions that have one attempt only, which nothing may cost them but a run."""
-    return [name for name in names if policy_of(name, registry).max_attempts == 1]
+    """Return the functions of which nothing is to be claimed before it can run.
+
+    Those that have one attempt only, which nothing may cost them but a run; and those with a limit,
+    in which what only waits would take up room.
+    """
+    policies = ((name, policy_of(name, registry)) for name in names)
+    return [name for name, policy in policies if policy.max_attempts == 1 or policy.is_limited]
 
 
 def unbegun(claim: Claim, terms: Policy) -> Failed | Discarded | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Collection
 from typing import NamedTuple
 
 from .. import telemetry
 from ..attempt import Claim
 from ..settings import app_settings
+from ..store import Store
 from .control import Control
 
 
@@ -37,6 +39,7 @@ class Watch:
         self._control = control
         self._begun: dict[tuple[int, int], Begun] = {}
         self._overrun_told: set[tuple[int, int]] = set()
+        self._unknown_told: set[str] = set()
         self._is_stopping_told = False
 
     def begin(self, claim: Claim) -> float:
@@ -69,6 +72,15 @@ class Watch:
                 running=running,
                 seconds=self._control.remaining(),
             )
+
+    def tell_unknown(
+        self, store: Store, names: Collection[str], *, queues: Collection[str]
+    ) -> None:
+        """Say once of each function for which rows are due that it is not among ``names``."""
+        found = store.unknown_names(names, queues=queues)
+        if not self._unknown_told.issuperset(found):
+            self._unknown_told.update(found)
+            telemetry.event("unknown", names=found)
 
     def tell_overrun(self) -> None:
         """Say of each run once that it takes long; it is not ended, nor given to another."""
