@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from tests import servers
+from tests import emptying, servers
+
+emptying.install()
 
 
 def pytest_report_header():
