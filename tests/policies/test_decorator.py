@@ -47,7 +47,7 @@ def test_wrong_value_is_refused_at_decoration_with_value_rule_and_remedy(
     assert tasks._tasks == before
 
 
-@pytest.mark.parametrize("name", ["max_attemps", "keep_result", "atomic", "problems", "unique"])
+@pytest.mark.parametrize("name", ["max_attemps", "problems", "concurrency"])
 def test_option_that_there_is_not_is_refused(decorator, name):
     with pytest.raises(TypeError, match=f"{name} is no option .*; use max_attempts, backoff"):
         decorator(**{name: True})
