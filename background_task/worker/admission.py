@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from .. import payload, telemetry
@@ -46,10 +47,15 @@ class Admission:
             return list(claims)
         admitted = set(self.gates.admit(list(limits.items())))
         refused = [claim for claim in limits if claim not in admitted]
+        passed = [claim for claim in claims if claim not in limits or claim in admitted]
         if refused:
             telemetry.event("put_aside", claims=refused)
             self._look_at = time.monotonic()  # to learn when they may go on
-        return [claim for claim in claims if claim not in limits or claim in admitted]
+        # With the key that counted, for when the run has ended; the row may have none.
+        return [
+            replace(claim, limit_key=limits[claim].key) if claim in limits else claim
+            for claim in passed
+        ]
 
     def freed(self, claims: Iterable[Claim]) -> None:
         """The runs of these have ended. Called from any thread, once that is in the database."""

@@ -10,9 +10,9 @@ from background_task.store.gate import Gates, Limit
 from background_task.tasks import Tasks
 from tests.concurrency.conftest import PLAIN, scenes
 from tests.store.conftest import store
-from tests.worker.conftest import registry, threads
+from tests.worker.conftest import calls, registry, threads
 
-__all__ = ["PLAIN", "registry", "scenes", "store", "threads"]
+__all__ = ["PLAIN", "calls", "registry", "scenes", "store", "threads"]
 
 MINUTE = timedelta(minutes=1)
 
