@@ -16,11 +16,16 @@ from django.contrib.messages.storage.session import SessionStorage
 from django.db import connection, connections
 from django.test import RequestFactory
 
-from background_task.models import CompletedTask, Task, Worker
+from background_task.models import CompletedTask, Gate, Pause, Permit, Task, Worker
 
 DEADLINE_SECONDS = 30
 WRITES = ("BEGIN", "INSERT", "UPDATE", "DELETE")
 ASK_SECONDS = 0.005
+#: Of these it is compared whether the row has one.
+PRESENT = (
+    *("locked_at", "started_at", "enqueued_at", "failed_at", "unique_key", "due_at"),
+    *("cancel_requested_at", "cancelled_at", "discarded_at"),
+)
 
 
 class Rival(threading.Thread):
@@ -119,6 +124,9 @@ class Outcome:
     tasks: list[dict[str, Any]]
     completed: list[dict[str, Any]]
     workers: list[dict[str, Any]] = field(default_factory=list)
+    permits: int = 0
+    #: Of each gate, whether anybody is to look at it.
+    gates: list[bool] = field(default_factory=list)
 
 
 Prepare = Callable[[], Any]
@@ -197,7 +205,7 @@ def meet(
 
 
 def clear() -> None:
-    for model in (Task, CompletedTask, Worker):
+    for model in (Task, CompletedTask, Worker, Pause, Gate, Permit):
         model.objects.all()._raw_delete("default")
 
 
@@ -216,6 +224,8 @@ def look(scene: Any, results: list[Any], is_swapped: bool) -> Outcome:
             {"is_known": row["name"] in scene.names, "has_stopped": row["stopped_at"] is not None}
             for row in Worker.objects.order_by("pk").values()
         ],
+        permits=Permit.objects.count(),
+        gates=[gate.look_at is not None for gate in Gate.objects.order_by("pk")],
     )
 
 
@@ -250,7 +260,7 @@ def canonical(row: dict[str, Any], scene: Any) -> dict[str, Any]:
     row["id"] = scene.keys.get(row["id"], "new")
     row["uid"] = {None: None, **scene.uids}.get(row["uid"], "new")
     row["run_at"] = scene.times.get(row["run_at"], "now")
-    for name in ("locked_at", "started_at", "enqueued_at", "failed_at", "unique_key"):
+    for name in PRESENT:
         if name in row:
             row[name] = row[name] is not None
     if row["errors"]:
