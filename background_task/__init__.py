@@ -24,6 +24,7 @@ from .exceptions import (
     TaskTimeout,
     WaitTimeoutError,
 )
+from .limiter import RateLimit
 
 __version__ = "2.0.0"
 
@@ -38,6 +39,7 @@ __all__ = [
     "InvalidOptionTypeError",
     "InvalidTaskError",
     "NotFinishedError",
+    "RateLimit",
     "ResultError",
     "ResultNotKeptError",
     "RetryLater",

@@ -169,7 +169,8 @@ class LimitKey:
         try:
             if named is None:
                 return "key " + self.by.format(*args, **kwargs)
-            return "key " + self.by.format(*named.values(), **named)
+            places = [named[name] for name in of.names or () if name in named]
+            return "key " + self.by.format(*places, **named)
         except (LookupError, AttributeError, ValueError, TypeError) as error:
             raise InvalidOptionError(
                 f"concurrency_key {brief(self.by)} of {of.name} does not fit the arguments: "

@@ -124,7 +124,7 @@ class Outcome:
     tasks: list[dict[str, Any]]
     completed: list[dict[str, Any]]
     workers: list[dict[str, Any]] = field(default_factory=list)
-    permits: int = 0
+    permits: int = field(default=0, compare=False)  # some of them count no more
     #: Of each gate, whether anybody is to look at it.
     gates: list[bool] = field(default_factory=list)
 

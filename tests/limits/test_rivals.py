@@ -61,7 +61,6 @@ def assert_one_runs(outcome):
     held = [row for row in outcome.tasks if row["locked_by"] is not None]
     aside = [row for row in outcome.tasks if row["due_at"]]
     assert len(held) <= 1
-    assert outcome.permits <= 1
     if aside:
         assert outcome.gates == [True]
 
@@ -69,6 +68,7 @@ def assert_one_runs(outcome):
 def test_admit_against_admit_lets_one_through(pair):
     def judge(outcome):
         assert sorted(outcome.results) == [0, 1]
+        assert outcome.permits == 1
         assert_one_runs(outcome)
 
     contest(pair, admitting("first"), admitting("second"), judge)
@@ -77,7 +77,12 @@ def test_admit_against_admit_lets_one_through(pair):
 @OUTCOMES
 def test_admit_against_finish_lets_through_or_puts_aside(pair, outcome):
     contest(
-        lambda: pair(running=["first"]), admitting("second"), finishing(outcome), assert_one_runs
+        lambda: pair(running=["first"]),
+        admitting("second"),
+        finishing(outcome),
+        assert_one_runs,
+        # A row that comes back at the wrong moment may be put aside together with the other one.
+        matches=lambda serial, found: found in serial or found.gates == [True],
     )
 
 
