@@ -33,7 +33,9 @@ LOOK_AGAIN = timedelta(seconds=5)
 #: Not more often than this, when the starts of a period leave it one after the other.
 SHORTEST_PAUSE = timedelta(milliseconds=50)
 #: How many rows are called back at once, and put aside at once beyond those that were claimed.
-MOST_ROWS = 500
+MOST_ROWS = 1000
+#: How many permits of ended runs may lie about before they are deleted.
+MOST_ENDED = 100
 #: More than any worker claims at once.
 ANY = 2**31
 #: How many gates one round looks at.
@@ -134,24 +136,38 @@ class Gates:
         )
 
     def _room(self, limit: Limit, *, now: datetime) -> Room:
-        """Return how many more may start now. Called with the gate's lock."""
-        free, look_at = ANY, now + LOOK_AGAIN
+        """Return how many more may start now. Called with the gate's lock.
+
+        Times are compared with care: who has waited for the lock may have an older one than the
+        last permit.
+        """
         permits = self._permits().filter(key=limit.key)
-        length = limit.rate.period if limit.rate else timedelta(0)
-        permits.filter(admitted_at__lte=now - length).exclude(_is_running()).delete()
+        if limit.rate is None:
+            running = self._running(permits)
+            return Room(max(0, (limit.most or ANY) - running), now + LOOK_AGAIN)
+        recent = permits.filter(admitted_at__gt=now - limit.rate.period)
+        free = ANY
         if limit.most is not None:
-            free = max(0, limit.most - permits.filter(_is_running()).count())
-        if limit.rate is not None:
-            # Not "until now": who has waited for the lock may have an older time than the last one.
-            recent = permits.filter(admitted_at__gt=now - length)
-            starts, most = recent.count(), limit.rate.starts
-            if most - starts <= free:
-                free = max(0, most - starts)
-                # When the first one leaves that keeps another from starting.
-                latest = recent.order_by("-admitted_at").values_list("admitted_at", flat=True)
-                first = latest[min(starts, most) - 1] if starts else now
-                look_at = max(first + length, now + SHORTEST_PAUSE)
-        return Room(free, look_at)
+            running = recent.filter(_is_running()).count()
+            running += self._running(permits.filter(admitted_at__lte=now - limit.rate.period))
+            free = max(0, limit.most - running)
+        starts, most = recent.count(), limit.rate.starts
+        if most - starts > free:
+            return Room(free, now + LOOK_AGAIN)
+        # When the first one leaves that keeps another from starting.
+        latest = recent.order_by("-admitted_at").values_list("admitted_at", flat=True)
+        first = latest[min(starts, most) - 1] if starts else now
+        look_at = max(first + limit.rate.period, now + SHORTEST_PAUSE)
+        return Room(max(0, most - starts), look_at)
+
+    def _running(self, permits: QuerySet[Permit]) -> int:
+        """Return how many of these run; what has ended need not be kept."""
+        known = permits.annotate(is_running=_is_running())
+        states = dict(known.values_list("pk", "is_running"))
+        ended = [pk for pk, is_running in states.items() if not is_running]
+        if len(ended) > MOST_ENDED:
+            permits.filter(pk__in=ended).delete()
+        return len(states) - len(ended)
 
     def _let_through(self, admitted: Sequence[tuple[str, Claim]], *, now: datetime) -> None:
         """Write the permits, and take from the rows what they have as long as they wait."""
@@ -182,7 +198,7 @@ class Gates:
                 failed_at=None,
                 run_at__lte=now,
             )
-            keys = self._locked(behind.order_by("run_at")[:MOST_ROWS])
+            keys = self._locked(behind.order_by()[:MOST_ROWS])
             if keys:
                 self._set_aside(self.store.tasks.filter(pk__in=keys), now=now)
 
@@ -229,7 +245,8 @@ class Gates:
             look_at = None if is_all else room.look_at
             if not is_all and called < room.free:
                 look_at = now
-            self._gates().filter(key=key).update(look_at=look_at)
+            if look_at is None or abs(look_at - gate.look_at) > LOOK_AGAIN / 2:
+                self._gates().filter(key=key).update(look_at=look_at)
             if called:
                 notify_after_commit(self.using)
         return Called(called, look_at)

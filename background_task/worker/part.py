@@ -57,6 +57,8 @@ class Part:
         self._in_vain = 0.0
         self._trial: Claim | None = None
         self._tried_at = 0.0
+        #: Whether limits have put aside what the last claim found: there may be more behind.
+        self.is_refused = False
 
     def rest(self) -> float:
         """Return for how many seconds a busy worker should not ask for this part again.
@@ -82,6 +84,7 @@ class Part:
             room: How many may be claimed at most.
             is_ahead: Whether more may be claimed than can begin now.
         """
+        self.is_refused = False
         load, slots = self.executor.load(), self.executor.slots
         ahead = self._pace.ahead() if is_ahead else 0
         limit = max(0, min(slots - load, room))
@@ -108,7 +111,8 @@ class Part:
             if claim.attempts:
                 self._trial, self._tried_at = claim, begun
         self._pace.claimed(len(claims))
-        self._take_note(time.monotonic(), since=begun, is_in_vain=not claims)
+        is_in_vain = not claims and not self.is_refused
+        self._take_note(time.monotonic(), since=begun, is_in_vain=is_in_vain)
         return claims
 
     def _admitted(
@@ -120,7 +124,8 @@ class Part:
             claims = claim(limit=limit, ahead=ahead)
             passed = self._admission.admit(claims)
             admitted += passed
-            if len(passed) == len(claims):
+            self.is_refused = len(passed) < len(claims)
+            if not self.is_refused:
                 break
             limit, ahead = min(limit, len(claims) - len(passed)), 0
         return admitted
