@@ -113,7 +113,7 @@ class TaskAdmin(ResultMixin, OwnerAliveMixin, TaskModelAdmin):
     list_filter = ("task_name", "queue")
     search_fields = ("task_name", "task_params")
     actions = (inc_priority, dec_priority)
-    readonly_fields = SHOWN
+    readonly_fields = (*SHOWN, "due_at")
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Let the form remember what it showed, beside each input.

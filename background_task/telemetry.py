@@ -22,6 +22,7 @@ An event has a name and keyword fields. The events of this library:
 ``outage``         ``exception``, ``hint``: the database cannot be used; sent once
 ``reconnect``      ``seconds``: it can be used again
 ``adopt``          ``claims``: claims whose confirmation had been lost
+``put_aside``      ``claims``: a limit did not let them through; they go on when there is room
 ``handed_back``    ``claims``: claims that had not begun, left for others; the running task is slow
 ``evicted``        ``worker``, ``name``: others took this worker for dead; it has a new name
 ``defect``         ``claim``, ``exception``: this library itself failed in a worker's thread
