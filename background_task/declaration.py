@@ -116,7 +116,8 @@ class Declaration:
 
     def call(self, run_at: datetime, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Store a call for one tick; all but its time is as the function's own options say."""
-        return self.callee.using(schedule=run_at, repeat=None)(*args, **kwargs)
+        alone = self.callee.using(schedule=run_at, repeat=None, repeat_count=None, catch_up=None)
+        return alone(*args, **kwargs)
 
     def after(self, moment: datetime) -> datetime | None:
         """Return the first tick later than a moment, in UTC; None if there is no other."""

@@ -15,6 +15,7 @@ from .backoff import LONGEST, Backoff, Default
 from .exceptions import Discard, InvalidTaskError, RetryLater, brief
 from .limiter import RateLimit
 from .policy_option import OPTIONS, ExceptionLike, check_policy, name_of, parse_overrides
+from .repeat_option import problem_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,8 @@ class Policy:
                 read[name] = option.unpack(values[option.key])
             except (TypeError, ValueError) as error:
                 problems.append(f"{name} is ignored: {error}")
+        if (problem := problem_of(values)) is not None:
+            problems.append(problem)
         return replace(self, **read)._noting(*problems)
 
     def expires_at(self, run_at: datetime) -> datetime | None:

@@ -13,10 +13,10 @@ from django.db import IntegrityError, models, transaction
 from django.db.models.base import ModelState
 from django.db.models.signals import post_init, pre_init
 
-from . import option, payload
+from . import option, payload, repeat_option
 from .exceptions import InvalidOptionError, InvalidOptionTypeError
 from .models import Task
-from .recurrence import RepeatLike, begin_chain, check_repeat
+from .recurrence import CatchUp, RepeatLike, begin_chain, check_repeat
 from .schedule import TaskSchedule
 from .signals import task_created
 from .store import Store, get_store
@@ -34,7 +34,7 @@ BATCH_CHARS = 1_000_000
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """Everything that one call asks for. Field by field what ``Task.objects.new_task`` takes."""
+    """Everything that one call asks for: what ``Task.objects.new_task`` makes a row of."""
 
     task_name: str
     args: Any = ()
@@ -47,6 +47,8 @@ class TaskSpec:
     creator: models.Model | None = None
     repeat: RepeatLike = None
     repeat_until: datetime | None = None
+    repeat_count: int | None = None
+    catch_up: CatchUp | None = None
     remove_existing_tasks: bool = False
     #: What ``policy_option.overrides`` made of the options of this call.
     options: str | None = None
@@ -222,8 +224,12 @@ class _Mould:
         return task
 
 
-def check_options(spec: TaskSpec) -> dict[str, Any]:
+def check_options(spec: TaskSpec, *, is_call: bool = True) -> dict[str, Any]:
     """Return what ``new_task`` takes for all options of a call.
+
+    Args:
+        spec: The call; its arguments are not looked at.
+        is_call: Whether it is complete, and nothing will be added to it any more.
 
     Raises:
         InvalidOptionError: An option's value cannot be stored (a ``ValueError``).
@@ -243,6 +249,10 @@ def check_options(spec: TaskSpec) -> dict[str, Any]:
     run_at = option.check_moment(spec.run_at, what="run_at")
     if rule is not None:
         rule, run_at = begin_chain(rule, run_at)
+    chain = {name: getattr(spec, name) for name in repeat_option.REPEAT_OPTIONS}
+    options = repeat_option.begun(spec.options, **chain)
+    if is_call and repeat <= 0 and rule is None:
+        repeat_option.check_effect(chain)
     return {
         "task_name": option.check_name(spec.task_name),
         "run_at": run_at,
@@ -253,7 +263,7 @@ def check_options(spec: TaskSpec) -> dict[str, Any]:
         "repeat": repeat,
         "repeat_rule": None if rule is None else str(rule),
         "repeat_until": option.check_moment(spec.repeat_until, what="repeat_until"),
-        "options": spec.options,
+        "options": options,
     }
 
 

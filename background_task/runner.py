@@ -18,7 +18,7 @@ from .exceptions import BackgroundTaskError
 from .identity import new_worker_name
 from .models import Task
 from .producer import TaskSpec
-from .recurrence import RepeatLike
+from .recurrence import CatchUp, RepeatLike
 from .schedule import TaskSchedule
 from .settings import app_settings
 from .store import Store, get_store, is_outage
@@ -78,11 +78,13 @@ class DBTaskRunner:
         options: str | None = None,
         unique: UniqueKey | None = None,
         limit_key: str | None = None,
+        repeat_count: int | None = None,
+        catch_up: CatchUp | None = None,
     ) -> Task | None:
         """Store a call. See ``TaskProxy.__call__``; ``action`` is one of ``TaskSchedule``'s.
 
         Of ``options`` see ``policy.overrides``, of ``unique`` see ``Uniqueness.key``, of
-        ``limit_key`` see ``LimitKey.key``.
+        ``limit_key`` see ``LimitKey.key``, of the last two see ``TaskProxy.using``.
         """
         spec = TaskSpec(
             task_name=task_name,
@@ -100,6 +102,8 @@ class DBTaskRunner:
             options=options,
             unique=unique,
             limit_key=limit_key,
+            repeat_count=repeat_count,
+            catch_up=catch_up,
         )
         return producer.enqueue(spec, sender=self.__class__)
 

@@ -20,6 +20,7 @@ from .policy import Policy
 from .policy_option import POLICY_OPTIONS, PolicyOptions, overrides
 from .producer import TaskSpec, check_options, enqueue_many
 from .recurrence import RepeatLike
+from .repeat_option import REPEAT_OPTIONS, RepeatOptions
 from .runner import DBTaskRunner
 from .schedule import ScheduleLike, TaskSchedule
 from .uniqueness import UNIQUE_OPTIONS, Uniqueness, UniqueOptions, check_alone, keyed
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     class DeclaredOptions(PolicyOptions, UniqueOptions, LimitOptions, total=False):
         """What ``background`` takes besides the options of 1.x."""
 
-    class UsingOptions(CallOptions, DeclaredOptions, total=False):
+    class UsingOptions(CallOptions, RepeatOptions, DeclaredOptions, total=False):
         """What ``TaskProxy.using`` takes."""
 
 
@@ -107,8 +108,9 @@ class TaskProxy(Generic[P, R]):
         The row is inserted in the caller's transaction, if there is one, and rolls back with it.
 
         Args:
-            *args: Positional arguments of the function, JSON only.
-            **kwargs: Keyword arguments of the function, JSON only, and these reserved ones, which
+            *args: Positional arguments of the function: what JSON can hold, dates, times,
+                decimals, UUIDs, bytes, enum members and saved model instances, also nested.
+            **kwargs: Keyword arguments of the function, likewise, and these reserved ones, which
                 the function never sees: ``schedule`` (see ``TaskSchedule.create``), ``priority``,
                 ``queue`` (None for the unnamed one), ``verbose_name``, ``creator`` (a saved model
                 instance), ``repeat`` (seconds, or a rule: see
@@ -120,7 +122,7 @@ class TaskProxy(Generic[P, R]):
         Raises:
             AlreadyScheduledError: It is unique, and another task has its key.
             InvalidOptionError: A value that cannot be stored (a ``ValueError``).
-            InvalidOptionTypeError: A wrong type, or an argument without a JSON form (a
+            InvalidOptionTypeError: A wrong type, or an argument without a stored form (a
                 ``TypeError``).
         """
         options = self._take_options(kwargs)
@@ -142,8 +144,12 @@ class TaskProxy(Generic[P, R]):
             **options: The reserved keywords of a call (see ``__call__``), and those of
                 ``background`` that make up its policy: ``max_attempts``, ``backoff``,
                 ``retry_on``, ``discard_on``, ``timeout``, ``expires``, ``keep_result``,
-                ``repeat_on_failure``, ``max_concurrency``, ``rate_limit``; and ``unique``,
-                ``unique_until``, ``on_conflict``, ``concurrency_key``.
+                ``atomic``, ``repeat_on_failure``, ``max_concurrency``, ``rate_limit``; ``unique``,
+                ``unique_until``, ``on_conflict``; ``concurrency_key``; and with a ``repeat``,
+                which the call may bring: ``repeat_count`` (how many runs there are to be in all,
+                whatever their outcome; None for no end) and ``catch_up`` (of the runs missed while
+                no worker was there, ``"skip"`` drops all, ``"one"`` makes the latest at once,
+                ``"all"`` makes each).
 
         Raises:
             InvalidOptionError: A value that cannot work, or cannot be stored in a row (a
@@ -154,11 +160,14 @@ class TaskProxy(Generic[P, R]):
         policy = {name: given.pop(name) for name in POLICY_OPTIONS if name in given}
         unique = {name: given.pop(name) for name in UNIQUE_OPTIONS if name in given}
         limit = {name: given.pop(name) for name in LIMIT_OPTIONS if name in given}
-        unknown = [name for name in given if name not in RESERVED]
+        unknown = [name for name in given if name not in (*RESERVED, *REPEAT_OPTIONS)]
         if unknown:
+            allowed = (
+                *(*RESERVED, *REPEAT_OPTIONS, *POLICY_OPTIONS),
+                *(*UNIQUE_OPTIONS, *LIMIT_OPTIONS),
+            )
             raise InvalidOptionTypeError(
-                f"using has no option {', '.join(unknown)}; it takes "
-                f"{', '.join((*RESERVED, *POLICY_OPTIONS, *UNIQUE_OPTIONS, *LIMIT_OPTIONS))}"
+                f"using has no option {', '.join(unknown)}; it takes {', '.join(allowed)}"
             )
         other = copy(self)
         other.schedule = TaskSchedule.create(given.pop("schedule", None)).merge(self.schedule)
@@ -179,7 +188,7 @@ class TaskProxy(Generic[P, R]):
             earlier=self.limit_key,
         )
         check_atomic(bool(policy.get("atomic")), self.task_function)
-        check_options(TaskSpec(task_name=self.name, **other._take_options({})))
+        check_options(TaskSpec(task_name=self.name, **other._take_options({})), is_call=False)
         return other
 
     def bulk(

@@ -141,8 +141,9 @@ class TaskManager(models.Manager["Task"]):
 
         Args:
             task_name: The registered name of the function.
-            args: Positional arguments, JSON only.
-            kwargs: Keyword arguments, JSON only.
+            args: Positional arguments: what JSON can hold, dates, times, decimals, UUIDs, bytes,
+                enum members and saved model instances, also nested.
+            kwargs: Keyword arguments, likewise.
             run_at: When it is due; None means now.
             priority: Higher runs first by default.
             queue: Which workers may run it; None is the unnamed queue.

@@ -10,6 +10,7 @@ from django.core.checks import CheckMessage
 from django.db import models
 from django.utils import timezone
 
+from .. import payload
 from ..fields import OwnerKeyField, UidField
 from ..identity import is_pid_running
 from .result import Result
@@ -69,6 +70,14 @@ class TaskRecord(Result):
         """Check the model; MySQL builds the indexes without their conditions, as is intended."""
         intended = ("models.W036", "models.W037")
         return [message for message in super().check(**kwargs) if message.id not in intended]
+
+    def params(self) -> tuple[list[Any], dict[str, Any]]:
+        """Return the ``(args, kwargs)`` of the call; may be passed to the same function again.
+
+        No other table is asked: in the place of a model instance, which may have vanished, stands
+        a ``payload.InstanceReference``. Its ``load()`` reads the instance.
+        """
+        return payload.decode(self.task_params, load=False)
 
     def locked_by_pid_running(self) -> bool | None:
         """Tell whether the owner of the row is alive; None when nobody owns it.

@@ -12,7 +12,7 @@ from django.db import models, router
 from django.db.models import Q
 from django.utils import timezone
 
-from .. import payload, recurrence, telemetry
+from .. import payload, recurrence, repeat_option, telemetry
 from ..attempt_error import AttemptError, appended, path_of
 from ..backoff import delay_after
 from ..exceptions import InvalidTaskError, NotFinishedError
@@ -114,14 +114,6 @@ class Task(TaskRecord):
         self.due_at = self.cancel_requested_at = None
         self.is_claimed_here = False
 
-    def params(self) -> tuple[list[Any], dict[str, Any]]:
-        """Return the ``(args, kwargs)`` of the call; may be passed to the same function again.
-
-        No other table is asked: in the place of a model instance, which may have vanished, stands
-        a ``payload.InstanceReference``. Its ``load()`` reads the instance.
-        """
-        return payload.decode(self.task_params, load=False)
-
     def lock(self, locked_by: str) -> Task | None:
         """Take the row for ``locked_by`` if it is free; decided by the database.
 
@@ -177,11 +169,14 @@ class Task(TaskRecord):
             self.delete()
             return
         delay = delay_after(self.attempts)
+        self.options = repeat_option.put_off(self.options, run_at=self.run_at)
         self.run_at = timezone.now() + delay
         telemetry.event("retry", claim=self, delay=delay, lost=False)
         task_rescheduled.send(sender=self.__class__, task=self)
         self.locked_by = self.locked_at = None
-        self.save(update_fields=["run_at", "last_error", "errors", "locked_by", "locked_at"])
+        self.save(
+            update_fields=["run_at", "options", "last_error", "errors", "locked_by", "locked_at"]
+        )
 
     def archived(self, *, now: datetime) -> CompletedTask:
         """Return the unsaved archive row of this task, completed ``now``."""
@@ -205,7 +200,12 @@ class Task(TaskRecord):
         Arguments and hash are copied as they are: encoding them again could change the order of
         keys, and with it the hash.
         """
-        run_at = self._next_run_at(now)
+        try:
+            chain = repeat_option.Chain.read(self.options)
+            run_at = None if chain.is_last else self._next_run_at(now, chain)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run itself has to be recorded
+            telemetry.event("chain_broken", task=self, rule=self.repeat_rule, exception=error)
+            return None
         if run_at is None:
             return None
         return Task(
@@ -221,23 +221,28 @@ class Task(TaskRecord):
             repeat=self.repeat,
             repeat_until=self.repeat_until,
             repeat_rule=self.repeat_rule,
-            options=self.options,
+            options=repeat_option.handed_on(self.options, chain),
             limit_key=self.limit_key,
         )
 
-    def _next_run_at(self, now: datetime) -> datetime | None:
-        if self.repeat_rule is None:
+    def _next_run_at(self, now: datetime, chain: repeat_option.Chain) -> datetime | None:
+        if self.repeat_rule is not None:
+            rule: recurrence.Rule | None = recurrence.parse(self.repeat_rule)
+        elif chain.catch_up == "skip":
             return recurrence.next_run_at(
                 self.run_at, repeat=self.repeat, repeat_until=self.repeat_until, now=now
             )
-        try:
-            rule = recurrence.parse(self.repeat_rule)
-            return recurrence.next_occurrence(
-                rule, scheduled_at=self.run_at, now=now, until=self.repeat_until
-            )
-        except Exception as error:  # noqa: BLE001 - whatever it is, the run itself has to be recorded
-            telemetry.event("chain_broken", task=self, rule=self.repeat_rule, exception=error)
+        else:
+            rule = recurrence.make_rule(self.repeat)
+        if rule is None:
             return None
+        return recurrence.next_occurrence(
+            rule,
+            scheduled_at=chain.scheduled_at(self.run_at),
+            now=now,
+            until=self.repeat_until,
+            catch_up=chain.catch_up,
+        )
 
     def _row_now(self) -> Task | CompletedTask | None:
         using = self._database()

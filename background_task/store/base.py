@@ -20,6 +20,7 @@ from ..attempt_error import appended
 from ..identity import new_uid
 from ..models import CompletedTask, Task, TaskQuerySet, Worker
 from ..payload import ascii_only
+from ..repeat_option import put_off
 from ..return_value import not_kept
 from ..settings import app_settings
 from ..wakeup import notify_after_commit
@@ -152,7 +153,11 @@ class Store(Intake):
         if isinstance(outcome, Retry):
             # Without a delay the row keeps its time, which may have been moved meanwhile.
             is_moved = outcome.is_wish or bool(outcome.delay)
-            later: dict[str, object] = {"run_at": now + outcome.delay} if is_moved else {}
+            later: dict[str, object] = {}
+            if is_moved:
+                later["run_at"] = now + outcome.delay
+                if (options := put_off(claim.options, run_at=claim.run_at)) != claim.options:
+                    later["options"] = options
             if outcome.error:
                 later["last_error"] = ascii_only(outcome.error) if reduced else outcome.error
                 later["errors"] = appended(claim.errors, error_of(claim, outcome, at=now))

@@ -142,7 +142,7 @@ def test_parameters_named_like_options_are_the_functions_own(bench):
         ({"creator": TextOwner}, InvalidOptionTypeError, "creator"),
         ({"schedule": "soon"}, InvalidOptionTypeError, "schedule 'soon'"),
         ({"max_attemps": 3}, InvalidOptionTypeError, "using has no option max_attemps; it takes"),
-        ({"keep_result": 1}, InvalidOptionTypeError, "keep_result 1"),
+        ({"keep_result": 1}, InvalidOptionTypeError, "keep_result 1 is of type int; use True"),
         ({"name": "other"}, InvalidOptionTypeError, "using has no option name"),
     ],
     ids=lambda value: str(value)[:30],
