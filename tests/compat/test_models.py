@@ -165,7 +165,7 @@ def test_read_boolean_mark_for_admin_is_set(model, method):
     assert getattr(model, method).boolean is True
 
 
-@pytest.mark.parametrize("method", ["params", "lock", "increment_attempts"])
+@pytest.mark.parametrize("method", ["lock", "increment_attempts"])
 def test_read_completed_task_lacks_what_only_live_rows_do(method):
     assert not hasattr(CompletedTask, method)
 

@@ -129,6 +129,16 @@ def test_task_of_a_vanished_instance_fails_at_once_and_says_which(noted):
     assert "VanishedInstanceError" in done.last_error
 
 
+def test_params_of_a_finished_task_are_those_of_the_live_one(noted):
+    ledger = Ledger.objects.create(key="a")
+    live = noted(ledger, 7, day=dt.date(2030, 1, 31), colour=Colour.RED).params()
+    Ledger.objects.all().delete()
+    work_off()
+    assert CompletedTask.objects.get().params() == live
+    assert live[0][1:] == [7]
+    assert live[1] == {"day": dt.date(2030, 1, 31), "colour": Colour.RED}
+
+
 def test_params_of_a_row_ask_no_database_and_make_the_same_call(noted, django_assert_num_queries):
     task = noted(Ledger.objects.create(key="a"), colour=Colour.RED)
     with django_assert_num_queries(0):
