@@ -62,8 +62,15 @@ def live(ticker, *, until, barrier, numbers):
     return taken
 
 
-@pytest.mark.parametrize("is_together", [True, False], ids=["together", "apart"])
-@pytest.mark.parametrize("life", [SECONDLY, MINUTELY], ids=["secondly", "minutely"])
+@pytest.mark.parametrize(
+    ("life", "is_together"),
+    [
+        pytest.param(SECONDLY, True, id="secondly-together"),
+        pytest.param(SECONDLY, False, id="secondly-apart"),
+        pytest.param(MINUTELY, True, id="minutely-together", marks=pytest.mark.slow),
+        pytest.param(MINUTELY, False, id="minutely-apart"),
+    ],
+)
 def test_each_tick_of_simulated_hours_is_put_once(registry, make_ticker, life, is_together):
     function = declare(registry, life["schedules"])
     until = NOON + life["hours"]

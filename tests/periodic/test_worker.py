@@ -29,7 +29,9 @@ EACH_SECOND = {
 PUT = re.compile(r"Put the tick (\S+ \S+?)(?:\+00:00)? of each second into the queue")
 
 
-@pytest.mark.parametrize("threads", [None, 2], ids=["inline", "threads"])
+@pytest.mark.parametrize(
+    "threads", [None, pytest.param(2, marks=pytest.mark.slow)], ids=["inline", "threads"]
+)
 def test_idle_worker_wakes_up_for_each_tick(registry, threads):
     runs = []
     periodic(1, args=["tick"])(registry.background(name="t")(runs.append))
@@ -79,6 +81,7 @@ def test_worker_with_declaration_that_cannot_work_says_so_and_ends(settings):
         call_command("process_tasks", duration=1)
 
 
+@pytest.mark.slow
 def test_processes_share_ticks_and_stop(transactional_db):
     with (
         worker_process("--sleep", "60", settings=EACH_SECOND) as one,

@@ -11,17 +11,23 @@ from background_task.exceptions import InvalidOptionTypeError, InvalidPayloadErr
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 values = st.recursive(
-    scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
 )
+calls = {
+    "args": st.lists(values, max_size=3),
+    "kwargs": st.dictionaries(st.text(), values, max_size=3),
+}
 any_text = st.text(st.characters(exclude_categories=()))  # surrogates too
 
 
-@given(args=st.lists(values), kwargs=st.dictionaries(st.text(), values))
+@given(**calls)
 def test_call_is_decoded_as_it_was_encoded(args, kwargs):
     assert payload.decode(payload.encode(args, kwargs)) == (args, kwargs)
 
 
-@given(args=st.lists(values), kwargs=st.dictionaries(st.text(), values))
+@given(**calls)
 def test_bytes_are_those_of_the_old_library(args, kwargs):
     old = json.dumps((args, kwargs), sort_keys=True)
     text = payload.encode(args, kwargs)

@@ -101,12 +101,12 @@ keys = st.text() | st.sampled_from([TAG, "dict", "date"])
 values = st.recursive(
     plain | typed | st.just(TAG),
     lambda inner: (
-        st.lists(inner)
-        | st.lists(inner).map(tuple)
-        | st.dictionaries(keys, inner)
+        st.lists(inner, max_size=4)
+        | st.lists(inner, max_size=4).map(tuple)
+        | st.dictionaries(keys, inner, max_size=4)
         | st.fixed_dictionaries({TAG: inner})
     ),
-    max_leaves=20,
+    max_leaves=10,
 )
 
 
@@ -128,7 +128,7 @@ def assert_same(arrived, given_):
             assert arrived.utcoffset() == given_.utcoffset()
 
 
-@given(args=st.lists(values), kwargs=st.dictionaries(keys, values))
+@given(args=st.lists(values, max_size=3), kwargs=st.dictionaries(keys, values, max_size=3))
 def test_any_nesting_arrives_as_it_was(args, kwargs):
     text = payload.encode(args, kwargs)
     assert text.isascii()
