@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.db import connections, transaction
 from django.db.models import F
 
 from ..declaration import EPOCH
@@ -86,11 +87,14 @@ class Schedules:
 
     def mark_seen(self, keys: Iterable[str], *, now: datetime) -> None:
         """Say that there is a worker that would tick these."""
-        self._rows().filter(key__in=list(keys)).update(**_stored({"seen_at": now}))
+        with transaction.atomic(using=self.using):
+            rows = self._locked(self._rows().filter(key__in=list(keys)))
+            rows.update(**_stored({"seen_at": now}))
 
     def forget(self, *, before: datetime) -> None:
         """Delete what no worker has declared for long."""
-        self._rows().filter(**_stored({"seen_at__lt": before})).delete()
+        with transaction.atomic(using=self.using):
+            self._locked(self._rows().filter(**_stored({"seen_at__lt": before}))).delete()
 
     def pause(self, key: str) -> bool:
         """Put no tick into the queue until further notice; False if there is no such row."""
@@ -108,6 +112,17 @@ class Schedules:
         """
         next_tick_at = parse(row.rule).after(now, start=EPOCH)
         return self.change(row, is_paused=False, next_tick_at=next_tick_at)
+
+    def _locked(self, rows: Any) -> Any:
+        """Take the locks of rows, and return the same rows.
+
+        Of two workers that look at the same moment, each writes to the same rows. PostgreSQL locks
+        them as it comes across them, which may be in another order for each: then each has a row
+        that the other one waits for. By their keys, the second waits for the first.
+        """
+        if connections[self.using].features.has_select_for_update:
+            list(rows.order_by("key").select_for_update().values_list("key"))
+        return rows
 
     def _rows(self) -> Any:
         return Schedule.objects.using(self.using)

@@ -1,6 +1,7 @@
 """What one worker after the other makes of the table of schedules. The clock is a parameter."""
 
 import json
+import re
 
 import pytest
 from django.db import DatabaseError, OperationalError, connection
@@ -135,6 +136,19 @@ def test_sign_of_life_is_written_twice_in_a_lease_by_all_workers_together(hourly
         for worker in workers
     )
     assert 5 <= written <= 8
+
+
+@pytest.mark.only_on("postgresql", "mariadb")
+def test_workers_that_look_at_the_same_moment_lock_rows_in_the_same_order(hourly, schedules):
+    """PostgreSQL found a deadlock, once in hundreds of simulated lives."""
+    for act in (
+        lambda: schedules.mark_seen(["b", "a"], now=NOON),
+        lambda: schedules.forget(before=NOON - DAY * 5000),
+    ):
+        with CaptureQueriesContext(connection) as kept:
+            act()
+        locking = [query["sql"] for query in kept if "FOR UPDATE" in query["sql"]]
+        assert re.search(r"ORDER BY (1|\S*\bkey\b\S*) ASC\s+FOR UPDATE", locking[0])
 
 
 def test_tick_takes_one_update_and_one_insert(hourly, make_ticker):
