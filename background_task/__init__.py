@@ -55,12 +55,16 @@ __all__ = [
     "current_task",
     "exponential",
     "fixed",
+    "pause",
+    "paused",
     "periodic",
     "progress",
+    "resume",
 ]
 
 if TYPE_CHECKING:
     from .current import aprogress, current_task, progress
+    from .pausing import pause, paused, resume
     from .tasks import background
 else:
 
@@ -85,6 +89,24 @@ else:
         from .current import progress as say
 
         say(done, total, message)
+
+    def pause(**what):
+        """Let no worker begin a task of a queue or a function; see ``background_task.pausing``."""
+        from .pausing import pause as stop
+
+        return stop(**what)
+
+    def resume(**what):
+        """Let workers go on with it."""
+        from .pausing import resume as go_on
+
+        return go_on(**what)
+
+    def paused():
+        """Return what is paused."""
+        from .pausing import paused as find
+
+        return find()
 
     def aprogress(done, total=None, message=""):
         """Do the same in a coroutine; to be awaited."""

@@ -26,6 +26,7 @@ from ..settings import app_settings
 from ..wakeup import notify_after_commit
 from .clock import read_clock
 from .intake import Intake
+from .pause import NOTHING, OnHold, Pauses, Place, Unnamed
 from .result import CLAIM_FIELDS, Candidate, Due, Finish, chosen
 
 #: Keys in one statement; SQLite once took no more than 999 parameters.
@@ -45,6 +46,11 @@ class Store(Intake):
     def order(self) -> str:
         """Read late, at the first claim."""
         return app_settings.BACKGROUND_TASK_PRIORITY_ORDERING
+
+    @cached_property
+    def pauses(self) -> Pauses:
+        """What no worker claims of for now."""
+        return Pauses(self.using)
 
     def now(self) -> datetime:
         """Return the database's time.
@@ -68,6 +74,8 @@ class Store(Intake):
         now: datetime | None = None,
     ) -> list[Claim]:
         """Take due rows for ``owner``, in the order in which they are to run.
+
+        Of what was paused before the claim began, it takes nothing.
 
         Committed before it returns, unless the caller is inside a transaction.
 
@@ -96,7 +104,7 @@ class Store(Intake):
             return [claim for row, claim in claims if self._take(row, claim, now=now)]
 
     def claim_one(self, pk: int, owner: str, *, now: datetime | None = None) -> Claim | None:
-        """Take one row whenever it is due, if nobody owns it; None if somebody does."""
+        """Take one row whenever it is due, paused or not, if nobody owns it; else return None."""
         now = self.now() if now is None else now
         if not self.tasks.unlocked(now).filter(pk=pk).mark_claimed(owner, now=now):
             return None
@@ -115,19 +123,24 @@ class Store(Intake):
     ) -> Due:
         """Tell what an idle worker wants to know: when to come back, what it cannot run."""
         now = self.now() if now is None else now
-        waiting = self._waiting(queues)
+        paused = self.pauses.read()
+        waiting = self._waiting(queues, paused)
         later = waiting.filter(run_at__gt=now).order_by("run_at")
         return Due(
-            is_ready=self._runnable(names, queues=queues, now=now).exists(),
-            is_unknown=waiting.filter(run_at__lte=now).not_named(names).exists(),
+            is_ready=self._runnable(names, queues=queues, now=now, paused=paused).exists(),
+            is_unknown=waiting.filter(run_at__lte=now)
+            .not_named([*names, *paused.functions])
+            .exists(),
             next_at=later.values_list("run_at", flat=True).first(),
         )
 
     def unknown_names(
         self, names: Collection[str], *, queues: Collection[str] = (), limit: int = 5
     ) -> list[str]:
-        """Return some names of due rows that are not among ``names``."""
-        due = self._waiting(queues).filter(run_at__lte=self.now()).not_named(names)
+        """Return some names of due rows that are neither among ``names`` nor paused."""
+        paused = self.pauses.read()
+        due = self._waiting(queues, paused).filter(run_at__lte=self.now())
+        due = due.not_named([*names, *paused.functions])
         return sorted(set(due.order_by().values_list("task_name", flat=True)[:1000]))[:limit]
 
     # -- finish ---------------------------------------------------------------------------------
@@ -273,19 +286,25 @@ class Store(Intake):
 
     # -- internals ------------------------------------------------------------------------------
 
-    def _waiting(self, queues: Collection[str]) -> TaskQuerySet:
+    def _waiting(self, queues: Collection[Place], paused: OnHold = NOTHING) -> TaskQuerySet:
+        """Return the rows of some queues (none means all) that are not in a paused one."""
         waiting = self.tasks.filter(locked_by__isnull=True, failed_at__isnull=True)
-        return waiting.filter(queue__in=queues) if queues else waiting
+        if Unnamed.QUEUE in queues:  # never beside others
+            waiting = waiting.filter(queue__isnull=True)
+        elif queues:
+            waiting = waiting.filter(queue__in=queues)
+        return paused.leave_out(waiting)
 
     def _runnable(
-        self, names: Collection[str], *, queues: Collection[str], now: datetime
+        self, names: Collection[str], *, queues: Collection[Place], now: datetime, paused: OnHold
     ) -> TaskQuerySet:
-        return self._waiting(queues).filter(run_at__lte=now).named(names)
+        waiting = self._waiting(queues, paused).filter(run_at__lte=now)
+        return waiting.named(paused.others(names))
 
     def _candidates(
         self, names: Collection[str], *, queues: Collection[str], limit: int, now: datetime
     ) -> Sequence[Candidate]:
-        rows = self._runnable(names, queues=queues, now=now)
+        rows = self._runnable(names, queues=queues, now=now, paused=self.pauses.read())
         return self._read(rows.order_by(f"{self.order}priority", "run_at", "pk")[:limit])
 
     def _read(self, rows: TaskQuerySet) -> list[Candidate]:

@@ -22,7 +22,8 @@ from django.db.models.functions import Left
 from .. import payload
 from ..models import TURNS, Task, TaskQuerySet, Turn
 from ..uniqueness import KEY_CHARS
-from .levels import long_ago
+from .levels import WAITING, long_ago, waiting_in
+from .pause import Place
 from .skip_locked import SkipLockedStore
 
 PROBE = """
@@ -32,6 +33,11 @@ WHERE {waiting} AND priority = (
     WHERE {waiting}{rest} ORDER BY priority {order} LIMIT 1
 )
 ORDER BY run_at LIMIT 1
+"""
+
+NEXT_QUEUE = """
+SELECT queue FROM {table} FORCE INDEX (bgtask_claim_queue)
+WHERE {waiting} AND {beyond} ORDER BY queue LIMIT 1
 """
 
 TURN = "INSERT INTO {table} (number) VALUES {rows} ON DUPLICATE KEY UPDATE number = number"
@@ -99,12 +105,26 @@ class MySQLStore(SkipLockedStore):
         waiting = self.tasks.owned_by(None).filter(pk__in=list(keys), failed_at=None)
         return waiting.alias(held=Left("unique_key", KEY_CHARS)).filter(held=text)
 
-    def _levels(self, queue: str | None) -> Iterator[tuple[int, datetime]]:
+    def _queue_names(self, *, most: int) -> list[str]:
         connection = connections[self.using]
-        waiting, params = "locked_by IS NULL AND failed_at IS NULL", []
-        index, rest, rest_params = "bgtask_claim", "", list[Any]()
-        if queue is not None:
-            index, waiting, params = "bgtask_claim_queue", f"queue = %s AND {waiting}", [queue]
+        table = connection.ops.quote_name(Task._meta.db_table)
+        names: list[str] = []
+        with connection.cursor() as cursor:
+            while len(names) < most:
+                beyond = f"queue {'>' if names else '>='} %s"
+                statement = NEXT_QUEUE.format(table=table, waiting=WAITING, beyond=beyond)
+                cursor.execute(statement, names[-1:] or [""])
+                found = cursor.fetchone()
+                if found is None:
+                    break
+                names.append(found[0])
+        return names
+
+    def _levels(self, place: Place) -> Iterator[tuple[int, datetime]]:
+        connection = connections[self.using]
+        waiting, params = waiting_in(place)
+        index = "bgtask_claim" if place is None else "bgtask_claim_queue"
+        rest, rest_params = "", list[Any]()
         while True:
             statement = PROBE.format(
                 table=connection.ops.quote_name(Task._meta.db_table),

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from django.db import connections
 
 from ..attempt import Claim
+from ..models import Pause
 from ..uniqueness import KEPT
 from .group import ONCE, Proof, Results, grouped, proof, results_of
+from .levels import WAITING
+from .pause import NOTHING
 from .result import CLAIM_FIELDS, ONLY_ATTEMPT, Finish
 from .skip_locked import SkipLockedStore
 
@@ -19,7 +23,7 @@ from .skip_locked import SkipLockedStore
 #: seems to be to the planner.
 CLAIM = """
 WITH RECURSIVE lvl(priority) AS (
-    (SELECT priority FROM {table} WHERE {waiting} ORDER BY priority {order} LIMIT 1)
+    (SELECT priority FROM {table} WHERE {waiting}{guard} ORDER BY priority {order} LIMIT 1)
     UNION ALL
     SELECT (SELECT t.priority FROM {table} t
             WHERE {waiting} AND t.priority {beyond} lvl.priority
@@ -46,6 +50,9 @@ WHERE id = ANY(ARRAY(SELECT id FROM due WHERE place <= %(limit)s OR may_wait))
 RETURNING {columns}
 """
 
+#: The usual claim pays next to nothing for what is rare: if anything is paused, it finds no row.
+GUARD = " AND NOT EXISTS (SELECT 1 FROM {pauses})"
+
 FINISH = """
 WITH gone AS (
     DELETE FROM {table}
@@ -57,6 +64,18 @@ SELECT id FROM gone
 
 RESULTS = " LEFT JOIN unnest(%s::bigint[], %s::text[]) AS given (given_key, given_text)"
 RESULTS += " ON given_key = id"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What a claim was asked for; see ``Store.claim``."""
+
+    owner: str
+    names: Collection[str]
+    limit: int
+    ahead: int
+    fragile: Collection[str]
+    now: datetime | None
 
 
 class PostgreSQLStore(SkipLockedStore):
@@ -73,38 +92,62 @@ class PostgreSQLStore(SkipLockedStore):
         fragile: Collection[str] = (),
         now: datetime | None = None,
     ) -> list[Claim]:
-        """Lock, mark and read the rows with one statement."""
-        if len(queues) > 1:  # each has an index range of its own
-            return super().claim(
-                owner, names, queues=queues, limit=limit, ahead=ahead, fragile=fragile, now=now
-            )
+        """Lock, mark and read the rows with one statement, unless something is paused."""
         if now is None and self.in_transaction():
             now = self.now()
+        if len(queues) < 2:  # else each has an index range of its own
+            given = Given(
+                owner=owner, names=names, limit=limit, ahead=ahead, fragile=fragile, now=now
+            )
+            if claims := self._claim_at_once(given, queues, is_guarded=True):
+                return claims
+            paused = self.pauses.read()
+            if paused == NOTHING or not paused.queues.isdisjoint(queues):
+                return []
+            if queues or not paused.queues:
+                given = replace(given, names=paused.others(names))
+                return self._claim_at_once(given, queues, is_guarded=False)
+        return super().claim(
+            owner, names, queues=queues, limit=limit, ahead=ahead, fragile=fragile, now=now
+        )
+
+    def _claim_at_once(
+        self, given: Given, queues: Collection[str], *, is_guarded: bool
+    ) -> list[Claim]:
+        """Claim from one queue, or from all.
+
+        Args:
+            given: What ``claim`` was given.
+            queues: One queue; none means all.
+            is_guarded: Whether to take nothing if anything is paused.
+        """
         params: dict[str, Any] = {
-            "owner": owner,
-            "names": list(names),
-            "fragile": list(fragile),
+            "owner": given.owner,
+            "names": list(given.names),
+            "fragile": list(given.fragile),
             "only": ONLY_ATTEMPT,
             "kept": KEPT,
-            "limit": limit,
-            "most": limit + ahead,
+            "limit": given.limit,
+            "most": given.limit + given.ahead,
         }
-        waiting = "locked_by IS NULL AND failed_at IS NULL"
+        waiting = WAITING
         for queue in queues:
             waiting, params["queue"] = f"queue = %(queue)s AND {waiting}", queue
-        if now is not None:
-            params["now"] = self._moment(now)
+        if given.now is not None:
+            params["now"] = self._moment(given.now)
+        pauses = connections[self.using].ops.quote_name(Pause._meta.db_table)
         statement = CLAIM.format(
             table=self.table,
             waiting=waiting,
+            guard=GUARD.format(pauses=pauses) if is_guarded else "",
             order="DESC" if self.order else "ASC",
             beyond="<" if self.order else ">",
-            now="statement_timestamp()" if now is None else "%(now)s::timestamptz",
+            now="statement_timestamp()" if given.now is None else "%(now)s::timestamptz",
             columns=", ".join("id" if name == "pk" else name for name in CLAIM_FIELDS),
         )
         with connections[self.using].cursor() as cursor:
             cursor.execute(statement, params)
-            claims = [Claim(row[0], row[1], owner, *row[2:]) for row in cursor.fetchall()]
+            claims = [Claim(row[0], row[1], given.owner, *row[2:]) for row in cursor.fetchall()]
         sign = -1 if self.order else 1
         claims.sort(key=lambda claim: (sign * claim.priority, claim.run_at, claim.task_id))
         return claims
