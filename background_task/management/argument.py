@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from argparse import Action
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,19 @@ from ..option import check_queue
 from ..settings import app_settings
 from ..worker import Options
 from ..worker.recycle import resident_mib
+
+
+class Queues(Action):
+    """Keeps a single queue as a text, as it has always been, and several as a list."""
+
+    def __call__(
+        self, parser: Any, namespace: Any, values: Any, option_string: str | None = None
+    ) -> None:
+        """Add one."""
+        before = getattr(namespace, self.dest, None)
+        several = [before] if isinstance(before, str) else before or []
+        setattr(namespace, self.dest, [*several, values] if several else values)
+
 
 #: Flags, and the keywords of ``add_argument``.
 OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
@@ -36,7 +50,13 @@ OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     ),
     (
         ("--queue",),
-        {"dest": "queue", "help": "run only tasks of this queue (default: all queues)"},
+        {
+            "dest": "queue",
+            "action": Queues,
+            "metavar": "NAME[:WEIGHT]",
+            "help": "run only tasks of this queue; may be repeated, then with weights by which the "
+            "slots are divided (default: all queues)",
+        },
     ),
     (
         ("--threads",),
@@ -115,6 +135,8 @@ OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     ),
 )
 
+#: The most that a queue may weigh.
+LARGEST_WEIGHT = 1000
 #: Options of which there must be at least one.
 COUNTS = ("threads", "concurrency", "processes", "max_tasks")
 
@@ -149,12 +171,9 @@ def check(options: Mapping[str, Any]) -> Options:
     threads = options.get("threads")
     if threads is None and app_settings.BACKGROUND_TASK_RUN_ASYNC:
         threads = app_settings.BACKGROUND_TASK_ASYNC_THREADS
-    try:
-        queue = check_queue(options.get("queue"))
-    except ValueError as error:
-        raise CommandError(f"--queue: {error}") from None
+    queues, weights = check_queues(options.get("queue"))
     return Options(
-        queues=(queue,) if queue else (),
+        queues=queues,
         sleep=sleep,
         duration=duration,
         threads=threads,
@@ -165,7 +184,49 @@ def check(options: Mapping[str, Any]) -> Options:
         max_memory=options.get("max_memory"),
         max_age=options.get("max_age"),
         is_ticking=not options.get("no_periodic"),
+        weights=weights,
     )
+
+
+def check_queues(
+    given: str | Sequence[str] | None,
+) -> tuple[tuple[str, ...], dict[str, int] | None]:
+    """Return the queues to serve, and their weights if there are any.
+
+    A single one is a name and nothing else, as it has always been: a weight would have no meaning.
+    Of several, what follows the last colon is a weight.
+
+    Raises:
+        CommandError: A name or a weight that cannot be.
+    """
+    texts = [given] if isinstance(given, str) else list(given or ())
+    pairs = [(text, None) for text in texts] if len(texts) < 2 else list(map(_weighted, texts))
+    try:
+        names = tuple(check_queue(name) or "" for name, _ in pairs)
+    except ValueError as error:
+        raise CommandError(f"--queue: {error}") from None
+    if len(names) < 2:
+        return tuple(filter(None, names)), None
+    for name in names:
+        if not name or names.count(name) > 1:
+            why = "is named twice" if name else "is no name"
+            raise CommandError(f"--queue {name!r} {why}; name each queue once")
+    if all(weight is None for _, weight in pairs):
+        return names, None
+    return names, {name: weight or 1 for name, weight in pairs}
+
+
+def _weighted(text: str) -> tuple[str, int | None]:
+    name, colon, weight = text.rpartition(":")
+    if not colon:
+        return text, None
+    is_number = weight.isascii() and weight.isdigit()
+    if not is_number or not 1 <= int(weight) <= LARGEST_WEIGHT:
+        raise CommandError(
+            f"--queue {text}: {weight!r} is no weight; use a whole number from 1 to "
+            f"{LARGEST_WEIGHT}, also behind a name that has a colon itself: --queue {text}:1"
+        )
+    return name, int(weight)
 
 
 def _flag(dest: str) -> str:

@@ -79,7 +79,7 @@ class Loop:
         self.retirement = Retirement(self.watch, control=control, options=options)
         self.identity = Identity(
             Fleet(store.using),
-            queues=", ".join(options.queues),
+            queues=", ".join(options.queue_words()),
             capacity=self.executor.slots,
             lease=options.lease,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -24,6 +24,8 @@ class Options:
         max_memory: The resident memory in MiB above which it ends.
         max_age: Seconds after which it ends.
         is_ticking: Whether it puts the ticks of periodic tasks into the queue.
+        weights: How to divide its slots among the queues it serves, by their names; None if
+            priorities alone decide.
     """
 
     queues: Sequence[str] = ()
@@ -37,6 +39,13 @@ class Options:
     max_memory: float | None = None
     max_age: float | None = None
     is_ticking: bool = True
+    weights: Mapping[str, int] | None = None
+
+    def queue_words(self) -> list[str]:
+        """Return the queues as they stand on the command line, for people to read."""
+        if self.weights is None:
+            return list(self.queues)
+        return [f"{queue}:{self.weights[queue]}" for queue in self.queues]
 
 
 #: Event -> field of ``Summary``.

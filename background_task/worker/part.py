@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 from ..attempt import Claim, Outcome, Settled
@@ -13,6 +13,7 @@ from .admission import Admission
 from .aio import AsyncExecutor, CoroutineExecutor
 from .control import Control
 from .executors import Executor, InlineExecutor, ThreadExecutor
+from .fair import Shares
 from .finish import End
 from .lanes import LANES
 from .options import Options
@@ -38,6 +39,7 @@ class Part:
         names: Returns the names of the functions.
         registry: The functions by name.
         admission: Lets claims through their limits.
+        weights: How to divide what is claimed among queues; None leaves it to the priorities.
     """
 
     def __init__(
@@ -47,10 +49,12 @@ class Part:
         *,
         registry: Registry,
         admission: Admission,
+        weights: Mapping[str, int] | None = None,
     ) -> None:
         self.executor = executor
         self._registry = registry
         self._admission = admission
+        self._shares = None if weights is None else Shares(weights)
         self.names = names
         self._pace = Pace(slots=executor.slots)
         self._rests_until = 0.0
@@ -96,14 +100,12 @@ class Part:
             return []
         begun = time.monotonic()
         first = 0 if self._is_trial_on(begun) else min(limit, 1)
+        fragile = fragile_names(names, self._registry)
+        claim_some = partial(store.claim, owner, names, fragile=fragile)
         claims = self._admitted(
-            partial(
-                store.claim,
-                owner,
-                names,
-                queues=queues,
-                fragile=fragile_names(names, self._registry),
-            ),
+            partial(claim_some, queues=queues)
+            if self._shares is None
+            else partial(self._shares.claim, claim_some),
             limit=first,
             ahead=wanted - first,
         )
@@ -185,8 +187,8 @@ def make_executor(
         end: Passes on a coroutine's outcome.
         is_slow: Tells whether ``end`` takes long.
     """
-    part = partial(Part, registry=registry, admission=admission)
     threads, concurrency = options.threads, options.concurrency
+    part = partial(Part, registry=registry, admission=admission, weights=options.weights)
     # In the caller's transaction (a ``TestCase``) threads would see no rows.
     if store.in_transaction() or (threads is None and concurrency is None):
         inline = InlineExecutor(work, control=control)

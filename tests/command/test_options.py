@@ -26,6 +26,15 @@ INVALID = {
     "duration nan": ({"duration": float("nan")}, "--duration nan is not a time"),
     "queue too long": ({"queue": "q" * 191}, "queue .* has 191 characters; use 0 to 190"),
     "queue with nul": ({"queue": "a\x00"}, "holds a NUL"),
+    "weight of nothing": ({"queue": ["a:0", "b"]}, "--queue a:0: '0' is no weight; use a whole"),
+    "weight below 0": ({"queue": ["a", "b:-1"]}, "--queue b:-1: '-1' is no weight"),
+    "weight of text": ({"queue": ["a:b", "c"]}, "whole number from 1 to 1000, .*: --queue a:b:1"),
+    "weight left out": ({"queue": ["a:", "c"]}, "'' is no weight"),
+    "weight in part": ({"queue": ["a:1.5", "c"]}, "'1.5' is no weight"),
+    "weight too great": ({"queue": ["a:1001", "c"]}, "'1001' is no weight"),
+    "queue twice": ({"queue": ["a:3", "a"]}, "--queue 'a' is named twice; name each queue once"),
+    "queue without name": ({"queue": ["a", ""]}, "--queue '' is no name"),
+    "one queue of several too long": ({"queue": ["a", "q" * 191]}, "has 191 characters"),
     "queue with surrogate": ({"queue": "a\udcff"}, "half of a surrogate pair"),
 }
 
@@ -58,6 +67,11 @@ def test_sleep_of_zero_does_not_burn_a_processor():
         ({}, {"sleep": 5.0, "duration": 0, "threads": None, "queues": ()}),
         ({"queue": "a,b"}, {"queues": ("a,b",)}),
         ({"queue": ""}, {"queues": ()}),
+        ({"queue": "a:3"}, {"queues": ("a:3",), "weights": None}),
+        ({"queue": ["a:3"]}, {"queues": ("a:3",), "weights": None}),
+        ({"queue": ["a", "b"]}, {"queues": ("a", "b"), "weights": None}),
+        ({"queue": ["a:3", "b"]}, {"queues": ("a", "b"), "weights": {"a": 3, "b": 1}}),
+        ({"queue": ["a:b:1", "c"]}, {"queues": ("a:b", "c"), "weights": {"a:b": 1, "c": 1}}),
         ({"threads": 3, "sleep": 0.0}, {"threads": 3, "sleep": 0.0}),
         ({"duration": -1}, {"duration": -1}),
     ],
@@ -134,3 +148,12 @@ def test_start_says_what_it_found(monkeypatch, caplog):
     assert connection.display_name in first
     assert second.startswith("all queues; 3 threads; ")
     assert "task functions in tests.app.tasks" in second
+
+
+@pytest.mark.parametrize(
+    ("line", "queue"),
+    [("", None), ("--queue a:3", "a:3"), ("--queue a:3 --queue b --queue c", ["a:3", "b", "c"])],
+)
+def test_queue_on_the_command_line_is_a_text_and_several_are_a_list(line, queue):
+    parser = process_tasks.Command().create_parser("manage.py", "process_tasks")
+    assert parser.parse_args(line.split()).queue == queue

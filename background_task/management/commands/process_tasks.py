@@ -197,7 +197,9 @@ class Command(BaseCommand):
         )
         logger.info(
             "%s; %s; %d task functions in %s",
-            f"queue {', '.join(map(repr, options.queues))}" if options.queues else "all queues",
+            f"queue {', '.join(map(repr, options.queue_words()))}"
+            if options.queues
+            else "all queues",
             _capacity_of(loop),
             len(loop.registry),
             ", ".join(modules) or "no tasks.py of any installed app",
