@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.db import DatabaseError, router, transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
@@ -16,12 +17,14 @@ from django.utils.timesince import timesince
 from .declaration import EPOCH, declared
 from .exceptions import InvalidOptionError
 from .fields import ExactText
-from .models import CompletedTask, Schedule, Task, Worker
+from .models import CompletedTask, Pause, Schedule, Task, Worker
+from .option import check_name
 from .recurrence import Rule, parse, upcoming
 from .recurrence.zone import instant
 from .schedule import as_local
 from .settings import app_settings
 from .store import Fleet, get_store, task_database
+from .store.pause import Pauses, key_of
 from .store.schedule import Schedules
 from .tasks import autodiscover, tasks
 
@@ -29,8 +32,11 @@ if TYPE_CHECKING:
     ScheduleModelAdmin = admin.ModelAdmin[Schedule]
     TaskModelAdmin = admin.ModelAdmin[Task]
     CompletedTaskModelAdmin = admin.ModelAdmin[CompletedTask]
+    PauseModelAdmin = admin.ModelAdmin[Pause]
+    PauseModelForm = forms.ModelForm[Pause]
 else:  # Django's class takes no parameters when the program runs
     ScheduleModelAdmin = TaskModelAdmin = CompletedTaskModelAdmin = admin.ModelAdmin
+    PauseModelAdmin, PauseModelForm = admin.ModelAdmin, forms.ModelForm
 
 BATCH_SIZE = 500
 COLUMNS = (
@@ -251,3 +257,65 @@ def no_worker_warning() -> str | None:
     seen = fleet.last_seen()
     since = "has ever been seen" if seen is None else f"has been seen for {timesince(seen, now)}"
     return f"Tasks are waiting, but no worker {since}. Start one: python manage.py process_tasks"
+
+
+class PauseForm(PauseModelForm):
+    """Asks what is to be paused; an empty name is the unnamed queue."""
+
+    class Meta:
+        model = Pause
+        fields = ("kind", "name")
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a name that no function can have."""
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        if given.get("kind") == Pause.FUNCTION:
+            try:
+                check_name(given.get("name"))
+            except InvalidOptionError as error:
+                raise forms.ValidationError(str(error)) from error
+        return given
+
+
+@admin.register(Pause)
+class PauseAdmin(PauseModelAdmin):
+    """What no worker takes for now; adding a row pauses, deleting one resumes."""
+
+    form = PauseForm
+    list_display = ("name_or_unnamed", "kind", "paused_at")
+    list_filter = ("kind",)
+    search_fields = ("name",)
+    ordering = ("paused_at",)
+    actions = ("resume",)
+
+    def has_change_permission(self, request: HttpRequest, obj: Pause | None = None) -> bool:
+        """There is nothing to be changed in a pause: it is there or not."""
+        return False
+
+    @admin.display(description="name", ordering="name")
+    def name_or_unnamed(self, obj: Pause) -> str:
+        """Return the name; the unnamed queue has none."""
+        return obj.name or "(the unnamed queue)"
+
+    def save_model(self, request: HttpRequest, obj: Pause, form: Any, change: bool) -> None:
+        """Pause it, unless it is paused already."""
+        obj.key = key_of(obj.kind, obj.name)
+        if not Pauses(task_database()).pause(obj.kind, obj.name):
+            self.message_user(request, f"{obj} is paused already.", messages.WARNING)
+        obj.refresh_from_db(using=task_database())
+
+    def delete_model(self, request: HttpRequest, obj: Pause) -> None:
+        """Resume it."""
+        Pauses(task_database()).resume(obj.kind, obj.name)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Pause]) -> None:
+        """Resume them."""
+        for pause in queryset:
+            self.delete_model(request, pause)
+
+    @admin.action(description="Resume", permissions=["delete"])
+    def resume(self, request: HttpRequest, queryset: QuerySet[Pause]) -> None:
+        """Let workers go on with these."""
+        pauses = Pauses(task_database())
+        resumed = sum(pauses.resume(row.kind, row.name) for row in queryset)
+        self.message_user(request, f"Resumed: {resumed}")

@@ -57,9 +57,13 @@ def _examine(report: Report, limits: Limits) -> None:
     now = diagnosis.now
     report.facts.update(queue.facts_of(due, workers, holders, now))
     registry = tasks._tasks
+    paused = diagnosis.paused()
+    held_up = [row for row in due if row.pauses_among(paused)]
+    due = [row for row in due if not row.pauses_among(paused)]
     examinations: tuple[Callable[[], Iterable[Finding]], ...] = (
         lambda: queue.examine_workers(workers, due, now=now),
         lambda: queue.examine_backlog(due, workers, registry=registry, limits=limits, now=now),
+        lambda: queue.examine_pauses(paused, held_up, now=now),
         lambda: queue.examine_holders(diagnosis, holders, workers),
         lambda: queue.examine_buried(diagnosis),
         lambda: schema.examine_indexes(using),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,6 +11,7 @@ from ..models import Worker
 from ..registry import Registry
 from ..settings import app_settings
 from ..store.diagnosis import MOST_ROWS, Diagnosis, DueRow, Holder
+from ..store.pause import Paused
 from .finding import ADVICE, Finding, Limits
 
 START = "Start one: python manage.py process_tasks"
@@ -125,6 +127,23 @@ def examine_backlog(
         )
 
 
+def examine_pauses(paused: list[Paused], due: list[DueRow], *, now: datetime) -> Iterator[Finding]:
+    """Find rows that wait because somebody has paused their queue or function."""
+    holding = [each for each in paused if any(each in row.pauses_among(paused) for row in due)]
+    if holding:
+        first = holding[0]
+        flag = f"--{first.kind} {shlex.quote(first.name)}" if first.name else "--unnamed"
+        yield Finding(
+            "paused",
+            f"{_many(due).capitalize()} due and paused: "
+            + _listed(f"{each} (for {_age(each.paused_at, now)})" for each in holding)
+            + ".",
+            "Somebody has paused that; no worker takes anything of it until it is resumed.",
+            "When it may go on: python manage.py background_task_resume " + flag,
+            level=ADVICE,
+        )
+
+
 def examine_holders(
     diagnosis: Diagnosis, holders: list[Holder], workers: list[Worker]
 ) -> Iterator[Finding]:
@@ -170,6 +189,7 @@ def examine_buried(diagnosis: Diagnosis) -> Iterator[Finding]:
 
 
 def _is_served(queue: str | None, workers: list[Worker]) -> bool:
+    """Tell whether a worker serves a queue; a weight may stand behind the name."""
     return any(
         not worker.queues or (queue is not None and queue in {worker.queues, *_queues(worker)})
         for worker in workers
@@ -177,7 +197,8 @@ def _is_served(queue: str | None, workers: list[Worker]) -> bool:
 
 
 def _queues(worker: Worker) -> list[str]:
-    return worker.queues.split(", ")
+    words = worker.queues.split(", ")
+    return [*words, *(word.rpartition(":")[0] for word in words)]
 
 
 def _many(rows: list[DueRow]) -> str:

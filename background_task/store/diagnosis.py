@@ -13,6 +13,7 @@ from django.db.models import Min
 from ..models import TaskQuerySet, Worker
 from . import get_store
 from .levels import LEVELS_AT_ONCE, LevelStore
+from .pause import Paused
 
 #: How many rows of a kind are looked at.
 MOST_ROWS = 5000
@@ -25,6 +26,10 @@ class DueRow:
     run_at: datetime
     task_name: str
     queue: str | None
+
+    def pauses_among(self, paused: Iterable[Paused]) -> list[Paused]:
+        """Return those of the pauses for which the row waits."""
+        return [each for each in paused if each.holds(self.task_name, self.queue)]
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,10 @@ class Diagnosis:
         waiting = self.tasks.filter(locked_by__isnull=True, failed_at__isnull=True)
         rows = waiting.values_list("priority").annotate(first=Min("run_at")).order_by("priority")
         return iter(rows)
+
+    def paused(self) -> list[Paused]:
+        """Return what is paused."""
+        return self.store.pauses.all()
 
     def holders(self) -> list[Holder]:
         """Return who owns rows, whoever that is."""

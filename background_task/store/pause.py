@@ -44,8 +44,13 @@ class Paused:
     name: str | None
     paused_at: datetime
 
+    def holds(self, task_name: str, queue: str | None) -> bool:
+        """Tell whether a row of this function, in this queue, waits for the end of it."""
+        name = task_name if self.kind == Pause.FUNCTION else queue or None
+        return name == self.name
+
     def __str__(self) -> str:
-        return f"{self.kind} {self.name!r}" if self.name is not None else "the unnamed queue"
+        return label(self.kind, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +64,6 @@ class OnHold:
 
     queues: frozenset[str] = frozenset()
     functions: frozenset[str] = frozenset()
-
-    def holds(self, task_name: str, queue: str | None) -> bool:
-        """Tell whether a row of this function, in this queue, is left alone."""
-        return task_name in self.functions or (queue or "") in self.queues
 
     def others(self, names: Collection[str]) -> Collection[str]:
         """Return those of the functions that are not paused."""
@@ -135,6 +136,11 @@ class Pauses:
         if is_changed:
             notify_after_commit(self.using)
         return is_changed
+
+
+def label(kind: str, name: str | None) -> str:
+    """Return what people call it."""
+    return f"{kind} {name!r}" if name else "the unnamed queue"
 
 
 def key_of(kind: str, name: str | None) -> str:
