@@ -49,7 +49,8 @@ def test_parse_worker_commands_of_page_is_accepted(page):
 @EACH_PAGE
 def test_read_options_of_page_exist(page):
     known = set(FOREIGN_OPTIONS)
-    for name in ("process_tasks", "purge_tasks", "background_task_schedules"):
+    names = ("process_tasks", "purge_tasks", "background_task_schedules", "background_task_pause")
+    for name in names:
         command = load_command_class("background_task", name)
         known |= set(command.create_parser("manage.py", name)._option_string_actions)
     named = set(re.findall(r"`(--[a-z-]+)", prose(page)))

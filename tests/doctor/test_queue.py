@@ -175,3 +175,14 @@ def test_a_module_of_tasks_that_cannot_be_imported_is_found(
     monkeypatch.syspath_prepend(tmp_path)
     settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "broken_app"]
     assert "No module named 'not_installed_here'" in examine()["tasks-broken"].what
+
+
+def test_a_queue_with_a_weight_is_served(examine, store):
+    Fleet("default").register(
+        "alive", queues="mail:3, slow", capacity=1, lease=LEASE, now=store.now()
+    )
+    for queue in ("mail", "slow", "mail:3"):
+        add(store, task_name=NAME, queue=queue)
+    assert "queue-unserved" not in examine()
+    add(store, task_name=NAME, queue="other")
+    assert "other" in examine()["queue-unserved"].what
