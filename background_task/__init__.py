@@ -18,6 +18,8 @@ from .exceptions import (
     ResultNotKeptError,
     RetryLater,
     Snooze,
+    TaskCancelled,
+    TaskCancelledError,
     TaskDiscardedError,
     TaskFailedError,
     TaskGoneError,
@@ -44,14 +46,18 @@ __all__ = [
     "ResultNotKeptError",
     "RetryLater",
     "Snooze",
+    "TaskCancelled",
+    "TaskCancelledError",
     "TaskDiscardedError",
     "TaskFailedError",
     "TaskGoneError",
     "TaskTimeout",
     "WaitTimeoutError",
     "__version__",
+    "acancel",
     "aprogress",
     "background",
+    "cancel",
     "current_task",
     "exponential",
     "fixed",
@@ -63,6 +69,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from .cancellation import acancel, cancel
     from .current import aprogress, current_task, progress
     from .pausing import pause, paused, resume
     from .tasks import background
@@ -77,6 +84,18 @@ else:
         from .tasks import background as decorate
 
         return decorate(*args, **kwargs)
+
+    def cancel(task):
+        """Cancel a task; see ``background_task.cancellation``."""
+        from .cancellation import cancel as end
+
+        return end(task)
+
+    def acancel(task):
+        """Do the same in a coroutine; to be awaited."""
+        from .cancellation import acancel as end
+
+        return end(task)
 
     def current_task():
         """Return the task whose function calls this; see ``background_task.current``."""

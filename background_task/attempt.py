@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
 from . import payload
@@ -44,6 +44,8 @@ class Claim:
     errors: str | None = field(default=None, repr=False)
     #: The gate that the task has to pass; None if there was no limit when it was stored.
     limit_key: str | None = None
+    #: When somebody cancelled the task, if that was before the claim.
+    cancel_requested_at: datetime | None = None
 
     @property
     def attempt(self) -> int:
@@ -116,6 +118,23 @@ class Discarded:
 
 
 @dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Somebody cancelled the task, and the run did not end with a success nevertheless.
+
+    Attributes:
+        reason: How it ended, in one line.
+        has_begun: Whether the function was called, which counts as an attempt.
+        error: What the function raised; empty if it did not.
+        exception: The class of that, as ``module.Class``.
+    """
+
+    reason: str
+    has_begun: bool = True
+    error: str = ""
+    exception: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Released:
     """The run was not done, or not completed, through no fault of the task."""
 
@@ -133,10 +152,35 @@ class Settled:
     finish: Any
 
 
-Outcome: TypeAlias = Succeeded | Retry | Failed | Discarded | Released
+Outcome: TypeAlias = Succeeded | Retry | Failed | Discarded | Cancelled | Released
+
+#: What became of the wish to cancel a task; see ``cancellation.cancel``.
+Cancelling: TypeAlias = Literal["cancelled", "requested", "finished", "gone"]
+
+#: ``Cancelled.reason`` of what was not run.
+NOT_BEGUN = "it had not begun"
 
 
-def error_of(claim: Claim, outcome: Retry | Failed, *, at: datetime) -> AttemptError:
+def cancelled_after(outcome: Retry | Failed | Discarded | Released) -> Cancelled:
+    """Return what the end of a run counts as if the task was cancelled meanwhile.
+
+    A success stays one.
+    """
+    if isinstance(outcome, Released):
+        return Cancelled(outcome.reason, has_begun=False)
+    if isinstance(outcome, Discarded):
+        return Cancelled(outcome.reason, has_begun=outcome.has_begun)
+    has_begun = isinstance(outcome, Retry) or outcome.has_begun
+    last = outcome.error.strip().rpartition("\n")[2]
+    return Cancelled(
+        last or ("it asked to be run again" if has_begun else NOT_BEGUN),
+        has_begun=has_begun,
+        error=outcome.error,
+        exception=outcome.exception,
+    )
+
+
+def error_of(claim: Claim, outcome: Retry | Failed | Cancelled, *, at: datetime) -> AttemptError:
     """Return what is to be remembered of a run that went wrong."""
     return AttemptError(
         attempt=claim.attempt,

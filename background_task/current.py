@@ -138,7 +138,7 @@ class CurrentTask:
         return None if row is None else row.creator
 
     def is_stopping(self) -> bool:
-        """Tell whether the worker has been told to stop, so that a long task can leave off."""
+        """Tell whether a long task should leave off: the worker stops, or it was cancelled."""
         return self._is_stopping()
 
     def progress(self, done: float, total: float | None = None, message: object = "") -> None:

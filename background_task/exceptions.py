@@ -192,6 +192,10 @@ class TaskDiscardedError(ResultError):
     """The task was not wanted any more."""
 
 
+class TaskCancelledError(ResultError):
+    """Somebody cancelled the task."""
+
+
 class TaskGoneError(ResultError):
     """The task has no row: it was deleted, or its transaction was rolled back."""
 
@@ -209,6 +213,13 @@ class StopNow(BaseException):
 
 class TaskTimeout(BaseException):
     """Ends the running task because it has reached its time limit.
+
+    Not an ``Exception``, so that a task's own ``except Exception`` does not swallow it.
+    """
+
+
+class TaskCancelled(BaseException):
+    """Ends the running task because somebody has cancelled it, and it has not left off by itself.
 
     Not an ``Exception``, so that a task's own ``except Exception`` does not swallow it.
     """

@@ -133,6 +133,7 @@ SETTINGS = {
         Setting("SHUTDOWN_SECONDS", 25, _positive_seconds),
         Setting("FLUSH_EACH", False, _yes_or_no),
         Setting("TIMEOUT_SECONDS", None, _seconds_or_none),
+        Setting("CANCEL_GRACE_SECONDS", 5, _seconds_or_none),
         Setting("PERIODIC", {}, _schedules),
         Setting("KEEP_RESULTS", True, _yes_or_no),
         Setting("MAX_RESULT_BYTES", 65_536, _result_bytes),
@@ -192,6 +193,12 @@ class AppSettings:
     def BACKGROUND_TASK_TIMEOUT_SECONDS(self) -> float | None:  # noqa: N802
         """Seconds after which a run is ended; None for never."""
         seconds = SETTINGS["TIMEOUT_SECONDS"].read()
+        return None if seconds is None else float(seconds)
+
+    @property
+    def BACKGROUND_TASK_CANCEL_GRACE_SECONDS(self) -> float | None:  # noqa: N802
+        """Seconds that a cancelled task has to leave off by itself; None for any number."""
+        seconds = SETTINGS["CANCEL_GRACE_SECONDS"].read()
         return None if seconds is None else float(seconds)
 
     @property

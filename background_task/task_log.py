@@ -18,6 +18,7 @@ MESSAGES = {
     "error": ("error", "Rescheduling %(claim)s (attempt %(attempt)d)"),
     "put_off": ("info", "Putting off %(claim)s: %(reason)s"),
     "discard": ("info", "Discarded %(claim)s: %(reason)s"),
+    "cancel": ("info", "Cancelled %(claim)s: %(reason)s"),
     "release": ("info", "Released %(claim)s: %(reason)s"),
     "late": ("warning", "Dropped the outcome of %(claim)s: others had already taken it over"),
     "reduced": (

@@ -10,6 +10,7 @@ An event has a name and keyword fields. The events of this library:
 ``retry``          ``claim``, ``delay``, ``lost``, ``is_wish``: another attempt is recorded
 ``failure``        ``claim``, ``lost``: the task is archived as failed
 ``discard``        ``claim``, ``reason``: the task is archived as not wanted any more
+``cancel``         ``claim``, ``reason``, ``lost``: the task is archived as cancelled
 ``release``        ``claim``, ``reason``: the row was handed back, no attempt spent
 ``late``           ``claim``: the worker no longer held the row; its result was dropped
 ``reduced``        ``claim``, ``exception``: the outcome was stored in its simplest form

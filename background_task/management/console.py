@@ -72,7 +72,7 @@ class Console(logging.Handler):
         with self._own_lock():
             if name == "start":
                 self.running[claim.task_id] = str(claim)
-            elif name in ("success", "retry", "failure", "discard", "release", "late"):
+            elif name in ("success", "retry", "failure", "discard", "cancel", "release", "late"):
                 self.running.pop(claim.task_id, None)
             self._write(self._erased() + self._progress())
 

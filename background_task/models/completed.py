@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from ..exceptions import TaskDiscardedError, TaskFailedError
+from ..exceptions import TaskCancelledError, TaskDiscardedError, TaskFailedError
 from ..return_value import unpack
 from .queryset import creator_lookup
 from .record import TaskRecord
@@ -30,12 +30,14 @@ class CompletedTaskQuerySet(models.QuerySet["CompletedTask"]):
 
     def succeeded(self, within: timedelta | None = None) -> CompletedTaskQuerySet:
         """Return the tasks that succeeded, if given within the last ``within``."""
-        succeeded = self.filter(failed_at__isnull=True, discarded_at__isnull=True)
+        succeeded = self.filter(
+            failed_at__isnull=True, discarded_at__isnull=True, cancelled_at__isnull=True
+        )
         return succeeded.filter(run_at__gt=timezone.now() - within) if within else succeeded
 
 
 class CompletedTask(TaskRecord):
-    """A finished task: done, failed for good, or discarded. ``run_at`` is when that was."""
+    """A finished task: done, failed for good, discarded or cancelled. ``run_at`` says when."""
 
     run_at = models.DateTimeField(db_index=True)
     discarded_at = models.DateTimeField(null=True, editable=False)
@@ -82,11 +84,15 @@ class CompletedTask(TaskRecord):
     def _own_status(self) -> str:
         if self.failed_at is not None:
             return "failed"
+        if self.cancelled_at is not None:
+            return "cancelled"
         return "succeeded" if self.discarded_at is None else "discarded"
 
     def _own_result(self) -> Any:
         if self.failed_at is not None:
             raise failure(self)
+        if self.cancelled_at is not None:
+            raise TaskCancelledError(f"{self} was {self.last_error.strip()}")
         if self.discarded_at is not None:
             raise TaskDiscardedError(f"{self} was discarded: {self.last_error.strip()}")
         return unpack(self.return_value)

@@ -57,8 +57,8 @@ class Result(models.Model):
     def status(self) -> str:
         """How the task stands now; asks the database.
 
-        One of ``"waiting"``, ``"running"``, ``"succeeded"``, ``"failed"``, ``"discarded"``; or
-        ``"gone"``, if it was deleted or its transaction rolled back.
+        One of ``"waiting"``, ``"running"``, ``"succeeded"``, ``"failed"``, ``"discarded"``,
+        ``"cancelled"``; or ``"gone"``, if it was deleted or its transaction rolled back.
         """
         row = self._row_now()
         return "gone" if row is None else row._own_status()
@@ -73,6 +73,7 @@ class Result(models.Model):
             NotFinishedError: The task waits or runs.
             TaskFailedError: It has failed for good.
             TaskDiscardedError: It was not wanted any more.
+            TaskCancelledError: Somebody cancelled it.
             TaskGoneError: It was deleted, or its transaction was rolled back.
             ResultNotKeptError: What it returned could not be kept.
         """

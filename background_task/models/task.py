@@ -13,6 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from .. import payload, recurrence, repeat_option, telemetry
+from ..attempt import Cancelling
 from ..attempt_error import AttemptError, appended, path_of
 from ..backoff import delay_after
 from ..exceptions import InvalidTaskError, NotFinishedError
@@ -44,7 +45,7 @@ class Task(TaskRecord):
     #: The time the task had before a gate put it aside; null if none did. ``run_at`` is then the
     #: time at which it is tried again if nobody calls it back before.
     due_at = models.DateTimeField(null=True, editable=False)
-    #: When somebody asked for the end of the run that was going on.
+    #: When somebody cancelled the task while it ran. Such a row is not run again.
     cancel_requested_at = models.DateTimeField(null=True, editable=False)
 
     #: Whether this very copy came from claiming the row. Any copy shows who owns the row, but
@@ -113,6 +114,12 @@ class Task(TaskRecord):
         self.enqueued_at = self.started_at = self.progress_json = None
         self.due_at = self.cancel_requested_at = None
         self.is_claimed_here = False
+
+    def cancel(self) -> Cancelling:
+        """Cancel the task; see ``background_task.cancel``. This instance stays as it is."""
+        from ..cancellation import cancel  # a verb of the store, which is above the models
+
+        return cancel(self)
 
     def lock(self, locked_by: str) -> Task | None:
         """Take the row for ``locked_by`` if it is free; decided by the database.
@@ -198,8 +205,10 @@ class Task(TaskRecord):
         """Return the unsaved next run of a repeating task, or None at the end of the chain.
 
         Arguments and hash are copied as they are: encoding them again could change the order of
-        keys, and with it the hash.
+        keys, and with it the hash. Whoever cancels a run ends the chain, even if the run succeeds.
         """
+        if self.cancel_requested_at is not None:
+            return None
         try:
             chain = repeat_option.Chain.read(self.options)
             run_at = None if chain.is_last else self._next_run_at(now, chain)

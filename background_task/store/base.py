@@ -12,30 +12,23 @@ from functools import cached_property
 from uuid import UUID
 
 from django.db import DatabaseError, transaction
-from django.db.models import Q
-from django.utils import timezone
 
-from ..attempt import Claim, Discarded, Failed, Outcome, Released, Retry, Succeeded, error_of
-from ..attempt_error import appended
+from ..attempt import Cancelled, Claim, Failed, Outcome, Released, Retry, cancelled_after
 from ..identity import new_uid
 from ..models import CompletedTask, Task, TaskQuerySet, Worker
 from ..payload import ascii_only
-from ..repeat_option import put_off
-from ..return_value import not_kept
 from ..settings import app_settings
 from ..wakeup import notify_after_commit
-from .clock import read_clock
-from .intake import Intake
+from .cancel import Cancellation
+from .ending import CANCELLED
 from .pause import NOTHING, OnHold, Pauses, Place, Unnamed
 from .result import CLAIM_FIELDS, Candidate, Due, Finish, chosen
 
 #: Keys in one statement; SQLite once took no more than 999 parameters.
 MOST_KEYS = 500
-#: Why a result is missing.
-REFUSED = "the database refused it; see the worker's log"
 
 
-class Store(Intake):
+class Store(Cancellation):
     """The rows of one database.
 
     Args:
@@ -51,14 +44,6 @@ class Store(Intake):
     def pauses(self) -> Pauses:
         """What no worker claims of for now."""
         return Pauses(self.using)
-
-    def now(self) -> datetime:
-        """Return the database's time.
-
-        Inside a transaction it is this process's: nobody else sees the rows anyway, and tests that
-        move the clock move that one.
-        """
-        return timezone.now() if self.in_transaction() else read_clock(self.using)
 
     # -- claim ----------------------------------------------------------------------------------
 
@@ -161,26 +146,11 @@ class Store(Intake):
             None when the claim no longer holds; then nothing was changed.
         """
         now = self.now() if now is None else now
-        if isinstance(outcome, Released):
-            return Finish() if self.release([claim]) else None
-        if isinstance(outcome, Retry):
-            # Without a delay the row keeps its time, which may have been moved meanwhile.
-            is_moved = outcome.is_wish or bool(outcome.delay)
-            later: dict[str, object] = {}
-            if is_moved:
-                later["run_at"] = now + outcome.delay
-                if (options := put_off(claim.options, run_at=claim.run_at)) != claim.options:
-                    later["options"] = options
-            if outcome.error:
-                later["last_error"] = ascii_only(outcome.error) if reduced else outcome.error
-                later["errors"] = appended(claim.errors, error_of(claim, outcome, at=now))
-            changed = self._held(claim).update(
-                attempts=claim.attempt if outcome.spends_attempt else claim.attempts,
-                locked_by=None,
-                locked_at=None,
-                **later,
-            )
-            return Finish() if changed else None
+        if isinstance(outcome, Released | Retry):
+            if self._put_back(claim, outcome, now=now, reduced=reduced):
+                return Finish()
+            # Cancelled, or not the claim's any more; then this changes nothing, either.
+            outcome = cancelled_after(outcome)
         with transaction.atomic(using=self.using):
             return self._archive(claim, outcome, now=now, reduced=reduced)
 
@@ -207,13 +177,19 @@ class Store(Intake):
 
     def find_finish(self, claim: Claim, outcome: Outcome) -> Finish | None:
         """Return what an earlier ``finish`` recorded whose confirmation was lost, if it did."""
-        if isinstance(outcome, Succeeded | Failed | Discarded):
-            completed = CompletedTask.objects.using(self.using).filter(uid=claim.uid).first()
-            return None if completed is None else Finish(completed=completed)
-        is_spent = isinstance(outcome, Retry) and outcome.spends_attempt
-        attempts = claim.attempt if is_spent else claim.attempts
-        row = self.tasks.filter(pk=claim.task_id, claim_number=claim.number, locked_by=None)
-        return Finish() if row.filter(attempts=attempts).exists() else None
+        if isinstance(outcome, Retry | Released):
+            is_spent = isinstance(outcome, Retry) and outcome.spends_attempt
+            attempts = claim.attempt if is_spent else claim.attempts
+            row = self.tasks.filter(pk=claim.task_id, claim_number=claim.number, locked_by=None)
+            if row.filter(attempts=attempts).exists():
+                return Finish()
+        completed = CompletedTask.objects.using(self.using).filter(uid=claim.uid).first()
+        if completed is None:
+            return None
+        if completed.cancelled_at is not None:
+            reason = completed.last_error.removeprefix(CANCELLED)
+            return Finish(completed=completed, cancelled=Cancelled(reason))
+        return None if isinstance(outcome, Retry | Released) else Finish(completed=completed)
 
     def bury(self, claim: Claim, outcome: Outcome) -> Finish | None:
         """Mark the row as failed where it is, when the archive refuses it even in plain form.
@@ -230,22 +206,24 @@ class Store(Intake):
         return Finish() if buried else None
 
     def release(self, claims: Iterable[Claim]) -> int:
-        """Hand back rows without spending an attempt; return how many were still held."""
-        released = sum(
-            rows.update(locked_by=None, locked_at=None) for rows in self.held_rows(claims)
-        )
+        """Hand back rows without spending an attempt; return how many were still held.
+
+        Those that somebody has cancelled end here, and do not count.
+        """
+        released = 0
+        for group in _groups(claims):
+            back = self._held(*group).filter(cancel_requested_at=None)
+            count = back.update(locked_by=None, locked_at=None)
+            if count < len(group):
+                self._end_cancelled(group)
+            released += count
         if released:
             notify_after_commit(self.using)  # others may be idle
         return released
 
     def held_rows(self, claims: Iterable[Claim]) -> Iterator[TaskQuerySet]:
         """Yield the rows of claims that still hold, in pieces that fit into a statement."""
-        together: dict[tuple[str, int], list[Claim]] = {}
-        for claim in claims:
-            together.setdefault((claim.owner, claim.number), []).append(claim)
-        for group in together.values():
-            for start in range(0, len(group), MOST_KEYS):
-                yield self._held(*group[start : start + MOST_KEYS])
+        return (self._held(*group) for group in _groups(claims))
 
     def report(self, claim: Claim, progress: str) -> bool:
         """Write how far a run has come; False if the claim no longer holds."""
@@ -337,59 +315,6 @@ class Store(Intake):
             claims.append(Claim(task_id=values.pop("pk"), number=number, owner=owner, **values))
         return claims
 
-    def _held(self, claim: Claim, *others: Claim) -> TaskQuerySet:
-        """Return the row of a claim that still holds, and those of others of its owner and number.
-
-        This is the fence: all that is written for a claim is written to these rows.
-        """
-        keys = [claim.task_id, *(other.task_id for other in others)]
-        by_key = {"pk__in": keys} if others else {"pk": claim.task_id}
-        held = self.tasks.owned_by(claim.owner).filter(**by_key)
-        if claim.number == 0:  # locked by a version that did not count claims
-            return held.filter(Q(claim_number__isnull=True) | Q(claim_number=0))
-        return held.filter(claim_number=claim.number)
-
-    def _archive(
-        self, claim: Claim, outcome: Succeeded | Failed | Discarded, *, now: datetime, reduced: bool
-    ) -> Finish | None:
-        # The first statement is the fence and takes the row's lock. A rival (recovery, or this
-        # worker's own late thread) waits for it and then finds the row gone. It must be a write:
-        # on SQLite a transaction that begins by reading cannot wait for another writer.
-        has_begun = isinstance(outcome, Succeeded) or outcome.has_begun
-        values: dict[str, object] = {"attempts": claim.attempt if has_begun else claim.attempts}
-        text = ""
-        if isinstance(outcome, Failed):
-            values["failed_at"], text = now, outcome.error
-            values["errors"] = appended(claim.errors, error_of(claim, outcome, at=now))
-        elif isinstance(outcome, Discarded):
-            text = outcome.reason
-        if text:
-            values["last_error"] = ascii_only(text) if reduced else text
-        if not self._held(claim).update(**values):
-            return None
-        task = self.tasks.get(pk=claim.task_id)
-        completed = task.archived(now=now)
-        if isinstance(outcome, Discarded):
-            completed.discarded_at = now
-        elif isinstance(outcome, Succeeded) and outcome.result is not None:
-            completed.return_value = not_kept(REFUSED) if reduced else outcome.result
-        ends_chain = isinstance(outcome, Failed) and not outcome.repeats
-        repetition = None if ends_chain else task.repetition(now=now)
-        if repetition is not None:
-            self.hand_over(self.tasks.filter(pk=task.pk), [(task, repetition)])
-        if reduced:
-            CompletedTask.objects.using(self.using).bulk_create([completed])
-            if repetition is not None:
-                repetition.uid, repetition.enqueued_at = repetition.uid or new_uid(), now
-                self.tasks.bulk_create([repetition])
-            self.tasks.filter(pk=claim.task_id)._raw_delete(self.using)
-        else:
-            completed.save(using=self.using, force_insert=True)
-            if repetition is not None:
-                repetition.save(using=self.using, force_insert=True)
-            task.delete(using=self.using)
-        return Finish(completed=completed, repetition=repetition)
-
 
 def is_outage(error: Exception) -> bool:
     """Tell whether a database error may pass by itself: connection, lock, disk, read-only."""
@@ -397,3 +322,13 @@ def is_outage(error: Exception) -> bool:
         "OperationalError",
         "InternalError",
     )
+
+
+def _groups(claims: Iterable[Claim]) -> Iterator[list[Claim]]:
+    """Yield claims of one owner and number together, in pieces that fit into a statement."""
+    together: dict[tuple[str, int], list[Claim]] = {}
+    for claim in claims:
+        together.setdefault((claim.owner, claim.number), []).append(claim)
+    for group in together.values():
+        for start in range(0, len(group), MOST_KEYS):
+            yield group[start : start + MOST_KEYS]

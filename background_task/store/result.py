@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ..attempt import Claim
+from ..attempt import Cancelled, Claim
 from ..identity import new_uid
 from ..models import CompletedTask, Task
 
@@ -27,6 +27,7 @@ CLAIM_FIELDS = (
     "locked_at",
     "errors",
     "limit_key",
+    "cancel_requested_at",
 )
 
 #: How ``options`` begins to say that there is only one attempt; with more digits it says ten or
@@ -78,10 +79,17 @@ def may_wait(row: Candidate, fragile: Collection[str]) -> bool:
 
 @dataclass(frozen=True)
 class Finish:
-    """What ``Store.finish`` recorded, as far as it has seen the rows: a group only sees keys."""
+    """What ``Store.finish`` recorded, as far as it has seen the rows: a group only sees keys.
+
+    Attributes:
+        completed: The row in the archive.
+        repetition: The next row of a repeating task.
+        cancelled: What was recorded instead of the outcome, if somebody has cancelled the task.
+    """
 
     completed: CompletedTask | None = None
     repetition: Task | None = None
+    cancelled: Cancelled | None = None
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from uuid import UUID
 from django.db import Error, connections
 
 from .. import telemetry
-from ..attempt import Claim, Discarded, Failed, Outcome, Retry, Settled, Succeeded
+from ..attempt import Cancelled, Claim, Discarded, Failed, Outcome, Retry, Settled, Succeeded
 from ..models import CompletedTask, Task
 from ..signals import (
+    task_cancelled,
     task_discarded,
     task_failed,
     task_finished,
@@ -26,7 +27,10 @@ from .control import Backoff, Control
 from .hygiene import announce, answers, close_connections, refresh_connections
 
 #: The signals that are sent after an outcome is recorded.
-OUTCOMES = (task_successful, task_failed, task_discarded, task_rescheduled, task_finished)
+OUTCOMES = (
+    *(task_successful, task_failed, task_discarded, task_cancelled),
+    *(task_rescheduled, task_finished),
+)
 #: Tries outside a worker, where nobody can be told to stop and nothing goes on for ever.
 TRIES_WITHOUT_WORKER = 5
 #: MySQL's numbers for text that the character set of a column cannot hold; the driver
@@ -263,12 +267,13 @@ def tell(
     Args:
         store: The store of the row.
         claim: The claim that was finished.
-        outcome: What was recorded.
-        finish: The rows that were written.
+        outcome: What was to be recorded.
+        finish: What was recorded.
         seconds: How long the run took.
         lost: Whether the claim was a dead worker's.
     """
     completed, task_id = finish.completed, claim.task_id
+    outcome = finish.cancelled or outcome
     if isinstance(outcome, Succeeded):
         repeats_at = finish.repetition.run_at if finish.repetition else None
         telemetry.event("success", claim=claim, seconds=seconds, repeats_at=repeats_at)
@@ -282,6 +287,10 @@ def tell(
         telemetry.event("discard", claim=claim, reason=outcome.reason)
         if completed is not None:
             announce(task_discarded, sender=Task, task_id=task_id, completed_task=completed)
+    elif isinstance(outcome, Cancelled):
+        telemetry.event("cancel", claim=claim, reason=outcome.reason, lost=lost)
+        if completed is not None:
+            announce(task_cancelled, sender=Task, task_id=task_id, completed_task=completed)
     elif isinstance(outcome, Retry):
         telemetry.event(
             "retry", claim=claim, delay=outcome.delay, lost=lost, is_wish=outcome.is_wish

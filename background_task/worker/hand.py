@@ -114,6 +114,10 @@ class Hand:
                 return False
         return claim.owner == self._identity.name
 
+    def cancelled(self) -> frozenset[tuple[int, int]]:
+        """Return what is held and somebody has cancelled: keys of rows, and claim numbers."""
+        return frozenset(self._store.cancel_requests(self._identity.name))
+
     def _unknown(self) -> list[Claim]:
         """Return what the database says is held and neither runs, nor waits, nor has ended.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import IntegrityError
@@ -79,38 +80,69 @@ class Identity:
         self.fleet.retire(self.name)
 
 
+@dataclass(frozen=True)
+class Errand:
+    """Something small to ask the database now and then, which no task may hold up.
+
+    Attributes:
+        act: Does it, with one statement or none.
+        interval: The pause between two times, in seconds.
+    """
+
+    act: Callable[[], object]
+    interval: float
+
+
 class Heartbeat(threading.Thread):
-    """Renews the lease a few times in each lease period.
+    """Renews the lease a few times in each lease period, and runs errands in between.
 
     Args:
         identity: What to renew.
+        errands: What else to do.
     """
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: Identity, *, errands: Sequence[Errand] = ()) -> None:
         super().__init__(name="background_task heartbeat", daemon=True)
         self.identity = identity
         self.in_contact_since: float | None = time.monotonic()
+        beat = Errand(self._beat, identity.lease.total_seconds() / BEATS_PER_LEASE)
+        self._errands = (beat, *errands)
+        self._due = [time.monotonic() + errand.interval for errand in self._errands]
+        self._backoff = Backoff(longest=LONGEST_RETRY_SECONDS)
         self._ended = threading.Event()
 
     def run(self) -> None:
         """Beat until ``end`` is called."""
-        backoff = Backoff(longest=LONGEST_RETRY_SECONDS)
-        interval = self.identity.lease.total_seconds() / BEATS_PER_LEASE
-        pause = interval
-        while not self._ended.wait(pause):
+        while not self._ended.wait(max(0.0, self._due[self._next()] - time.monotonic())):
+            place = self._next()
+            errand, is_beat = self._errands[place], place == 0
             try:
-                self.identity.renew()
+                errand.act()
             except Exception:  # noqa: BLE001 - on broken sockets drivers raise more than Error
-                # Whatever it was: without a heartbeat others would take this worker's tasks.
-                self.in_contact_since = None
-                pause = backoff.next()
                 close_connections()
+                self._due[place] = time.monotonic() + errand.interval
+                # A beat tells whether the database is away.
+                self._due[0] = time.monotonic() + (self._backoff.next() if is_beat else 0.0)
             else:
-                backoff.reset()
-                if self.in_contact_since is None:
-                    self.in_contact_since = time.monotonic()
-                pause = interval
+                self._due[place] = time.monotonic() + errand.interval
         close_connections()
+
+    def _next(self) -> int:
+        """Return what is next: the beat, if that is due, or if the database is away."""
+        if self.in_contact_since is None or self._due[0] <= time.monotonic():
+            return 0
+        return min(range(len(self._due)), key=self._due.__getitem__)
+
+    def _beat(self) -> None:
+        try:
+            self.identity.renew()
+        except Exception:
+            # Whatever it was: without a heartbeat others would take this worker's tasks.
+            self.in_contact_since = None
+            raise
+        self._backoff.reset()
+        if self.in_contact_since is None:
+            self.in_contact_since = time.monotonic()
 
     def end(self) -> None:
         """Stop beating; returns when the thread is gone, or is held up by a dead connection."""

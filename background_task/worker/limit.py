@@ -1,4 +1,4 @@
-"""The hard time limit: how a run that takes too long is ended, and never one that has returned.
+"""How a run is ended that takes too long, or was cancelled, and never one that has returned.
 
 A run is struck from the watchdog's thread. In the main thread that is a signal, whose handler
 raises; in another thread an exception that Python raises there between two instructions; an
@@ -17,15 +17,16 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from itertools import starmap
 from typing import Any, Protocol
 
 from django.utils import timezone
 
-from ..attempt import Claim, Outcome, after_exception
-from ..exceptions import StopNow, TaskTimeout
+from ..attempt import Claim, Failed, Outcome, after_exception, cancelled_after, format_error
+from ..attempt_error import path_of
+from ..exceptions import StopNow, TaskCancelled, TaskTimeout
 from ..policy import Policy
 from ..settings import app_settings
 from .terms import DEFAULT
@@ -36,6 +37,12 @@ GRACE_SECONDS = 5.0
 AGAIN_SECONDS = 1.0
 #: For how long the setting is remembered.
 FRESH_SECONDS = 0.2
+#: What a strike raises.
+STRIKES = (TaskTimeout, TaskCancelled)
+NEVER = float("inf")
+
+#: Task id and claim number.
+Key = tuple[int, int]
 
 
 def timed_out(claim: Claim, terms: Policy, *, seconds: float, limit: float) -> TaskTimeout:
@@ -51,8 +58,13 @@ def after_timeout(claim: Claim, terms: Policy, *, seconds: float, limit: float) 
     return after_exception(claim, error, terms, max_attempts=most, now=timezone.now())
 
 
+def after_cancel(error: BaseException) -> Outcome:
+    """Return the outcome of a run that somebody has cancelled, and that raised."""
+    return cancelled_after(Failed(format_error(error), exception=path_of(error)))
+
+
 class Witness(Protocol):
-    """Who is told what runs, to end the process from outside when nothing inside can."""
+    """Who is told what runs with a limit, to end the process when nothing inside can end it."""
 
     def begin(self, claim: Claim, *, begun: float, limit: float) -> None:
         """A run began at this ``time.monotonic()``, which is the same in all processes."""
@@ -76,7 +88,7 @@ class Witness(Protocol):
 
 
 class Run:
-    """One run that has a limit.
+    """One run, which may have to be ended.
 
     Args:
         limits: Those of the worker.
@@ -85,7 +97,14 @@ class Run:
         terms: The other options of the task.
     """
 
-    def __init__(self, limits: Limits, claim: Claim, limit: float, terms: Policy = DEFAULT) -> None:
+    __slots__ = (
+        *("begun", "cancelled_at", "claim", "grace", "is_inside", "limit", "returned", "strikes"),
+        *("struck_at", "terms", "_limits", "_pid", "_strike", "_thread"),
+    )
+
+    def __init__(
+        self, limits: Limits, claim: Claim, limit: float = NEVER, terms: Policy = DEFAULT
+    ) -> None:
         self.claim = claim
         self.terms = terms
         self.limit = limit
@@ -93,10 +112,26 @@ class Run:
         self.returned: list[Any] = []
         self.is_inside = False
         self.struck_at: float | None = None
+        #: What strikes raise.
+        self.strikes: type[BaseException] = TaskTimeout
+        #: When this process learned that the task was cancelled, and how long it then may go on.
+        self.cancelled_at: float | None = None
+        self.grace = NEVER
         self._limits = limits
         self._pid = os.getpid()
         self._thread = 0
-        self._strike: Callable[[], object] = self.raise_here
+        #: None is to raise in the thread. (Its own method would make each run a cycle.)
+        self._strike: Callable[[], object] | None = None
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether it may only take so long."""
+        return self.limit < NEVER
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether somebody has cancelled the task."""
+        return self.cancelled_at is not None
 
     @property
     def is_struck(self) -> bool:
@@ -109,16 +144,22 @@ class Run:
 
     def next_strike_at(self) -> float:
         """Return the moment at which the task is told to end, or told again."""
-        if self.struck_at is None:
-            return self.begun + self.limit
-        return self.struck_at + AGAIN_SECONDS
+        if self.struck_at is not None:
+            return self.struck_at + AGAIN_SECONDS
+        end = self.begun + self.limit
+        return end if self.cancelled_at is None else min(end, self.cancelled_at + self.grace)
 
     def is_stuck(self) -> bool:
         """Tell whether it goes on although it should have ended a while ago."""
         return self.seconds() > self.limit + GRACE_SECONDS
 
-    def error(self) -> TaskTimeout:
+    def error(self) -> BaseException:
         """Return what to raise for a run that was ended."""
+        if self.strikes is TaskCancelled:
+            return TaskCancelled(
+                f"{self.claim} was ended after {self.seconds():.1f} s; it was cancelled, and "
+                f"BACKGROUND_TASK_CANCEL_GRACE_SECONDS is {self.grace:g}"
+            )
         return timed_out(self.claim, self.terms, seconds=self.seconds(), limit=self.limit)
 
     def call(self, function: Callable[[], Any]) -> Any:
@@ -126,6 +167,7 @@ class Run:
 
         Raises:
             TaskTimeout: It was ended.
+            TaskCancelled: Likewise.
         """
         raised: BaseException | None = None
         self._thread, self._strike = threading.get_ident(), self._limits.strike_for(self)
@@ -137,7 +179,7 @@ class Run:
             except BaseException as error:  # noqa: BLE001 - raised again below
                 raised = error
             self.leave()
-        except TaskTimeout as late:
+        except STRIKES as late:
             # Struck after the function, between the lines above. One strike a second at most, so
             # there is none while this handler runs.
             self.leave()
@@ -174,16 +216,20 @@ class Run:
         self.is_inside = False
         if os.getpid() == self._pid:  # in a forked child nobody would ever release the lock
             self._limits.leave(self)
+        self._strike = None  # what it refers to may refer to this
 
     def strike(self) -> None:
         """Tell the task to end. Called by the watchdog with the lock held."""
-        self.struck_at = time.monotonic()
+        now = time.monotonic()
+        if self.struck_at is None and now < self.begun + self.limit:
+            self.strikes = TaskCancelled
+        self.struck_at = now
         with suppress(RuntimeError):  # the event loop is closed: it has just ended
-            self._strike()
+            (self._strike or self.raise_here)()
 
     def raise_here(self) -> None:
         """Raise in the thread of the run, by way of the interpreter."""
-        _set_exception(self._thread, TaskTimeout)
+        _set_exception(self._thread, self.strikes)
 
     def absorb(self) -> None:
         """Take back what was raised and has not arrived. Called with the lock held."""
@@ -199,14 +245,14 @@ class Run:
         with suppress(Exception):  # hostile exceptions
             while found is not None and not any(found is one for one in seen):
                 seen.append(found)
-                if type(found) is TaskTimeout and not found.args:
+                if type(found) is self.strikes and not found.args:
                     found.args = self.error().args
                 found = found.__context__ if found.__cause__ is None else found.__cause__
         return error
 
 
 class Limits:
-    """The runs of one worker that have a limit.
+    """The runs of one worker.
 
     Args:
         has_signal_handler: Whether SIGURG calls ``on_signal``.
@@ -215,40 +261,56 @@ class Limits:
     def __init__(self, *, has_signal_handler: bool = False) -> None:
         self.has_signal_handler = has_signal_handler
         self.witness: Witness | None = None
-        self._runs: dict[tuple[int, int], Run] = {}
+        self._runs: dict[Key, Run] = {}
+        self._cancelled: Collection[Key] = frozenset()
         self._lock = threading.Lock()
         self._in_main: Run | None = None
         self._default: float | None = None
         self._read_at = float("-inf")
 
-    def run(self, claim: Claim, terms: Policy = DEFAULT) -> Run | None:
-        """Return what watches over a run of the claim; None if it has no limit."""
+    def run(self, claim: Claim, terms: Policy = DEFAULT) -> Run:
+        """Return what watches over a run of the claim."""
         now = time.monotonic()
         if now - self._read_at > FRESH_SECONDS:  # asking Django for a setting takes microseconds
             self._default = app_settings.BACKGROUND_TASK_TIMEOUT_SECONDS
             self._read_at = now
         limit = self._default if terms.timeout is None else terms.timeout.total_seconds()
-        return Run(self, claim, limit, terms) if limit else None
+        return Run(self, claim, limit or NEVER, terms)
+
+    def cancel(self, claims: Collection[Key]) -> None:
+        """Take note of all claims that somebody has cancelled, those known before among them."""
+        with self._lock:
+            self._cancelled = claims
+            for run in filter(None, map(self._runs.get, claims)):
+                if run.cancelled_at is None:
+                    grace = app_settings.BACKGROUND_TASK_CANCEL_GRACE_SECONDS
+                    run.grace = NEVER if grace is None else grace
+                    run.cancelled_at = time.monotonic()
+
+    def is_cancelled(self, claim: Claim) -> bool:
+        """Tell whether somebody has cancelled a claim, as far as this process has learned."""
+        known = self._cancelled
+        return bool(known) and (claim.task_id, claim.number) in known
 
     def enter(self, run: Run) -> None:
         """The function is about to be called."""
         with self._lock:
             self._runs[run.claim.task_id, run.claim.number] = run
-            if self.witness is not None:
+            if self.witness is not None and run.has_limit:
                 self.witness.begin(run.claim, begun=run.begun, limit=run.limit)
 
     def leave(self, run: Run) -> None:
         """The function has ended: no strike comes after this, and none is on its way."""
         with self._lock:
             run.absorb()
-            if self.witness is not None:
+            if self.witness is not None and run.has_limit:
                 self.witness.end(run.claim)
             self._runs.pop((run.claim.task_id, run.claim.number), None)
             if self._in_main is run:
                 self._in_main = None
 
     def enforce(self) -> list[Claim]:
-        """Strike what has reached its limit; return what should have ended a while ago.
+        """Strike what is to end; return what should have ended at its limit, a while ago.
 
         Called by the watchdog several times a second.
         """
@@ -267,39 +329,38 @@ class Limits:
         """
         with self._lock:
             runs = [run for run in self._runs.values() if run.is_struck and not run.returned]
-        return [
-            (
-                run.claim,
-                after_timeout(run.claim, run.terms, seconds=seconds, limit=run.limit),
-                seconds,
-            )
-            for run in runs
-            for seconds in (run.seconds(),)
-        ]
+        return [(run.claim, self._verdict(run), run.seconds()) for run in runs]
 
     def on_signal(self) -> None:
-        """Raise in the main thread if its task has reached its limit; called by the handler.
+        """Raise in the main thread if its task is to end; called by the handler.
 
         Raises:
-            TaskTimeout: It has, and the function has not returned.
+            TaskTimeout: It is, and the function has not returned.
+            TaskCancelled: Likewise.
         """
         run = self._in_main
         if run is not None and run.is_struck and run.is_inside and not run.returned:
-            raise TaskTimeout
+            raise run.strikes
 
-    def strike_for(self, run: Run) -> Callable[[], object]:
-        """Return how to strike a run of the thread that calls this."""
+    def strike_for(self, run: Run) -> Callable[[], object] | None:
+        """Return how to strike a run of the thread that calls this; None is by raising there."""
         is_main = threading.current_thread() is threading.main_thread()
         if is_main and self.has_signal_handler and hasattr(signal, "pthread_kill"):
             self._in_main = run
             return _signal_main_thread
-        return run.raise_here
+        return None
+
+    def _verdict(self, run: Run) -> Outcome:
+        if run.is_cancelled:
+            return after_cancel(run.error())
+        return after_timeout(run.claim, run.terms, seconds=run.seconds(), limit=run.limit)
 
     def _testify(self) -> None:
-        if self.witness is None or not self._runs or not self.witness.is_behind():
+        limited = [run for run in self._runs.values() if run.has_limit]
+        if self.witness is None or not limited or not self.witness.is_behind():
             return
         self.witness.forget()
-        for run in self._runs.values():
+        for run in limited:
             self.witness.begin(run.claim, begun=run.begun, limit=run.limit)
 
 

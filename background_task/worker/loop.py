@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
 
 from django.db import Error
 
@@ -14,6 +13,7 @@ from ..settings import app_settings
 from ..store import Fleet, Store
 from ..wakeup import make_wakeup
 from .admission import Admission
+from .cancel import Requests
 from .control import Backoff, Control
 from .executors import InlineExecutor
 from .finish import End, has_receivers, record_many
@@ -22,6 +22,7 @@ from .hand import Hand, Keeper
 from .heartbeat import Heartbeat, Identity, Watchdog
 from .hygiene import close_connections, is_in_memory, refresh_connections
 from .options import COUNTERS, Options, Summary
+from .outage import LONGEST_OUTAGE_SECONDS
 from .part import Part, make_executor
 from .periodic import Ticker
 from .recovery import Recovery
@@ -31,8 +32,6 @@ from .watch import Watch
 
 #: ``--sleep 0`` polls as fast as this, so that an idle worker does not burn a processor.
 SHORTEST_SLEEP_SECONDS = 0.01
-#: The longest wait between tries while the database is away.
-LONGEST_OUTAGE_SECONDS = 5.0
 
 
 class Loop:
@@ -151,7 +150,8 @@ class Loop:
         else:
             return
         if not self.is_private and not is_in_memory(self.store.using):
-            self.heartbeat = Heartbeat(self.identity)
+            requests = Requests(self.hand, watch=self.watch, limits=self.control.limits)
+            self.heartbeat = Heartbeat(self.identity, errands=[requests.errand()])
             self.heartbeat.start()
             if self.is_inline:
                 self.keeper = Keeper(self.gatherer, self.executor, hand=self.hand)
@@ -349,7 +349,8 @@ class Loop:
             seconds = min(seconds, self._ready_pause)
             self._ready_pause *= 2  # a producer's transaction may hold the row's lock for long
         elif due.next_at is not None:
-            seconds = min(seconds, _seconds_until(due.next_at, now=now))
+            left = (due.next_at - now).total_seconds()
+            seconds = min(seconds, max(SHORTEST_SLEEP_SECONDS, left))
         if self._let_go_of_stalled():
             seconds = min(seconds, WINDOW_SECONDS)
         refresh_connections(idle_beside=self.store.using)
@@ -393,7 +394,3 @@ class Loop:
     def _back(self) -> None:
         self._backoff.reset()
         self.control.outage.end()
-
-
-def _seconds_until(moment: datetime, *, now: datetime) -> float:
-    return max(SHORTEST_SLEEP_SECONDS, (moment - now).total_seconds())

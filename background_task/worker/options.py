@@ -54,6 +54,7 @@ COUNTERS = {
     "retry": "retried",
     "failure": "failed",
     "discard": "discarded",
+    "cancel": "cancelled",
     "release": "released",
     "late": "late",
 }
@@ -67,6 +68,7 @@ class Summary:
     retried: int = 0
     failed: int = 0
     discarded: int = 0
+    cancelled: int = 0
     released: int = 0
     late: int = 0
     recovered: int = 0

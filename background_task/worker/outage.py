@@ -29,6 +29,10 @@ def remedy_for(error: BaseException) -> str:
     return "waiting until it answers again"
 
 
+#: The longest wait between tries while the database is away.
+LONGEST_OUTAGE_SECONDS = 5.0
+
+
 class Outage:
     """Says once that the database cannot be used, and once that it is back.
 

@@ -43,7 +43,7 @@ from ..store import Store
 from .atomic import Block
 from .control import Control
 from .hygiene import announce, close_connections, orderly
-from .limit import Run
+from .limit import STRIKES, Run, after_cancel
 from .terms import terms_of, unbegun
 
 #: ``Released.reason`` of a task that was interrupted where no worker handles Ctrl-C.
@@ -71,7 +71,8 @@ def run_claim(
     terms = terms_of(claim, registry)
     for problem in terms.problems:
         telemetry.event("mess", claim=claim, what=problem)
-    if (end := unbegun(claim, terms)) is not None:
+    is_cancelled = control is not None and control.limits.is_cancelled(claim)
+    if (end := unbegun(claim, terms, is_cancelled=is_cancelled)) is not None:
         return end
     if settings.DEBUG and (control is not None or app_settings.BACKGROUND_TASK_RUN_ASYNC):
         reset_queries()  # elsewhere a caller may be counting them, as ``assertNumQueries`` does
@@ -122,7 +123,7 @@ def _attempt(
         if block is not None and (settled := block.settled(control=control)):
             return settled
         if block is not None or not returned:
-            if issubclass(type(exception), TaskTimeout):
+            if issubclass(type(exception), STRIKES):
                 close_connections()  # it may have been waiting for an answer on one
             return outcome_after(claim, exception, terms=terms, store=store, control=control)
         # Interrupted after its last line: it has done its work.
@@ -153,11 +154,17 @@ def current(
     """Return what the function may ask about its run."""
     return CurrentTask(
         claim,
-        deadline=None if run is None else timezone.now() + timedelta(seconds=run.limit),
+        deadline=timezone.now() + timedelta(seconds=run.limit) if run and run.has_limit else None,
         using=store.using,
-        _is_stopping=(lambda: control.is_stopping) if control else bool,
+        _is_stopping=partial(_is_stopping, control, run),
         _reporter=reporter,
     )
+
+
+def _is_stopping(control: Control | None, run: Run | None) -> bool:
+    if run is not None and run.is_cancelled:
+        return True
+    return control is not None and control.is_stopping
 
 
 def outcome_after(
@@ -178,6 +185,10 @@ def outcome_after(
         control: The worker's orders; None outside a worker.
     """
     kind = type(exception)  # isinstance would ask a hostile __class__
+    if control is not None and control.limits.is_cancelled(claim):
+        with suppress(Exception):  # a hostile exception
+            _drop_own_frames(exception)
+        return after_cancel(exception)
     if issubclass(kind, TaskTimeout):
         return _failed(claim, exception, terms=terms, store=store)
     if control is not None and control.is_at_once:
@@ -241,7 +252,7 @@ def call(
         args: Its positional arguments.
         kwargs: Its keyword arguments.
         task: What it may ask about its run; None if it has no row.
-        run: Watches over the time limit; None if there is none.
+        run: Ends it where it has to be ended; None outside a worker.
         control: The worker's orders; None outside a worker.
     """
     context = contextvars.copy_context()

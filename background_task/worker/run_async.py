@@ -12,7 +12,6 @@ import os
 import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from contextlib import nullcontext
 from contextvars import Context, ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -95,7 +94,8 @@ class CoroutineRun:
         """Begin: receivers first, on a lane."""
         for problem in self.terms.problems:
             telemetry.event("mess", claim=self.claim, what=problem)
-        if (end := unbegun(self.claim, self.terms)) is not None:
+        is_cancelled = self._place.control.limits.is_cancelled(self.claim)
+        if (end := unbegun(self.claim, self.terms, is_cancelled=is_cancelled)) is not None:
             self._end_unbegun(end)
             return
         if not task_started.has_listeners(Task):
@@ -142,17 +142,17 @@ class CoroutineRun:
                     f"{self.claim} is to be atomic, which a coroutine function cannot be"
                 )
             args, kwargs = await payload.adecode(self.claim.task_params)
-            limited = self._place.control.limits.run(self.claim, self.terms)
+            run = self._place.control.limits.run(self.claim, self.terms)
             enter(
                 current(
                     self.claim,
                     store=self._place.store,
                     control=self._place.control,
-                    run=limited,
+                    run=run,
                     reporter=self._reporter,
                 )
             )
-            with nullcontext() if limited is None else limited.cancellable():
+            with run.cancellable():
                 result = self.function(*args, **kwargs)
                 refuse_generators(self.function, result)
                 value = await result

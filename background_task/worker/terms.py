@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..attempt import Claim, Discarded, Failed
+from ..attempt import NOT_BEGUN, Cancelled, Claim, Discarded, Failed
 from ..policy import Policy
 from ..registry import Registry
 
@@ -36,12 +36,19 @@ def fragile_names(names: Iterable[str], registry: Registry) -> list[str]:
     return [name for name, policy in policies if policy.max_attempts == 1 or policy.is_limited]
 
 
-def unbegun(claim: Claim, terms: Policy) -> Failed | Discarded | None:
+def unbegun(
+    claim: Claim, terms: Policy, *, is_cancelled: bool = False
+) -> Failed | Discarded | Cancelled | None:
     """Return the outcome of a row that is not to be run; None if it is.
+
+    A row may have been cancelled, and have come back by other code than this: a worker of 1.x, or
+    ``Task.reschedule``. Or that happened since it was claimed, as the caller knows.
 
     A row may have had all its attempts: a worker that does not know the function, and so not how
     many there are, has counted the lost one of another. What the row says of it stays.
     """
+    if is_cancelled or claim.cancel_requested_at is not None:
+        return Cancelled(NOT_BEGUN, has_begun=False)
     if terms.max_attempts is not None and claim.attempts >= terms.max_attempts:
         return Failed("", repeats=terms.repeat_on_failure, has_begun=False)
     reason = why_expired(claim, terms)

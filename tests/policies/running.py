@@ -18,7 +18,7 @@ WAYS = {
     "code": None,
 }
 #: With each of these events a claim ends.
-ENDS = ("success", "failure", "discard", "retry", "release", "late", "defect")
+ENDS = ("success", "failure", "discard", "cancel", "retry", "release", "late", "defect")
 LONG = 300.0  # a sleep that would fail the test if it were waited for
 
 

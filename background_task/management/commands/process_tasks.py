@@ -271,6 +271,7 @@ def _say_what_was_done(summary: Summary, control: Control) -> None:
         (summary.retried, "rescheduled"),
         (summary.failed, "failed"),
         (summary.discarded, "discarded"),
+        (summary.cancelled, "cancelled"),
         (summary.released, "released"),
         (summary.recovered, "recovered from dead workers"),
         (summary.late, "dropped because others had taken over"),
