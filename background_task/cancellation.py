@@ -47,7 +47,7 @@ def cancel(task: Task | CompletedTask | UUID | str) -> Cancelling:
             ) from None
     if not isinstance(task, UUID):
         raise InvalidOptionTypeError(
-            f"{brief(task)} is of type {type(task).__name__}; use a task, its uid, or its text"
+            f"{brief(task)} is of type {type(task).__name__}; use a task, its uid, or that as text"
         )
     return get_store().cancel(task)
 

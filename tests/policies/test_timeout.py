@@ -139,4 +139,4 @@ def test_timeout_of_the_call_comes_first_then_the_function_then_the_setting(
     row = proxy.using(timeout=own)()
     claim = get_store().claim_one(row.pk, "w")
     run = Limits().run(claim, terms_of(claim, registry._tasks))
-    assert (None if run is None else run.limit) == limit
+    assert (run.limit if run.has_limit else None) == limit

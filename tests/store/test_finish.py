@@ -41,10 +41,10 @@ def test_finish_succeeded_moves_the_whole_row_to_the_archive(store, reduced):
     assert finish.repetition is None
     after = archived()
     assert finish.completed.pk == after.pop("id")
-    for gone in ("id", "claim_number", "unique_key"):
+    for gone in ("id", "claim_number", "unique_key", "limit_key", "due_at", "cancel_requested_at"):
         del before[gone]
-    new = {"attempts": 3, "run_at": now + HOUR, "discarded_at": None, "return_value": None}
-    assert after == before | new
+    new = {"attempts": 3, "run_at": now + HOUR, "return_value": None}
+    assert after == before | new | {"discarded_at": None, "cancelled_at": None}
     assert after["creator_content_type_id"] == ContentType.objects.get_for_model(TextOwner).pk
     assert after["uid"] == claim.uid == task.uid
     assert not Task.objects.exists()

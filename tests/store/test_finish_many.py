@@ -135,10 +135,10 @@ def test_finish_many_keeps_the_time_of_entry_and_all_else(any_store):
     (finish,) = any_store.finish_many([(claim, Succeeded())], now=LATER)
     after = CompletedTask.objects.values().get()
     del after["id"]
-    for gone in ("id", "claim_number", "unique_key"):
+    for gone in ("id", "claim_number", "unique_key", "limit_key", "due_at", "cancel_requested_at"):
         del before[gone]
-    new = {"attempts": 3, "run_at": LATER, "discarded_at": None, "return_value": None}
-    assert after == before | new
+    new = {"attempts": 3, "run_at": LATER, "return_value": None}
+    assert after == before | new | {"discarded_at": None, "cancelled_at": None}
     assert finish.repetition is None
 
 
