@@ -5,8 +5,8 @@ raises; in another thread an exception that Python raises there between two inst
 ``async def`` function is cancelled. Whatever the task swallows is repeated each second.
 
 The two rivals are the strike and the return of the function. Whether a function has returned is
-decided by one call of C code, ``list.extend``, which calls the function and keeps what it returns
-without coming back to Python in between. A strike that comes later is absorbed here.
+decided by one call of C code, ``defaultdict.__missing__``, which calls the function and keeps what
+it returns without coming back to Python in between. A strike that comes later is absorbed here.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import os
 import signal
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
-from itertools import starmap
 from typing import Any, Protocol
 
 from django.utils import timezone
@@ -109,7 +109,8 @@ class Run:
         self.terms = terms
         self.limit = limit
         self.begun = time.monotonic()
-        self.returned: list[Any] = []
+        #: What the function has returned, if it has.
+        self.returned: dict[str, Any] = {}
         self.is_inside = False
         self.struck_at: float | None = None
         #: What strikes raise.
@@ -171,11 +172,12 @@ class Run:
         """
         raised: BaseException | None = None
         self._thread, self._strike = threading.get_ident(), self._limits.strike_for(self)
+        self.returned = defaultdict(function)
         try:
             self._limits.enter(self)
             try:
                 self.is_inside = True
-                self.returned.extend(starmap(function, ((),)))
+                self.returned.__missing__("value")
             except BaseException as error:  # noqa: BLE001 - raised again below
                 raised = error
             self.leave()
@@ -185,7 +187,7 @@ class Run:
             self.leave()
             raised = late if raised is None else raised
         if self.returned:
-            return self.returned.pop()  # which may be a coroutine, to be watched in its turn
+            return self.returned.pop("value")  # which may be a coroutine, to be watched in its turn
         assert raised is not None  # the function either returned or raised
         if self.is_struck:
             raised = self._explained(raised)
