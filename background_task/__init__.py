@@ -91,11 +91,11 @@ else:
 
         return end(task)
 
-    def acancel(task):
-        """Do the same in a coroutine; to be awaited."""
+    async def acancel(task):
+        """Do the same in a coroutine."""
         from .cancellation import acancel as end
 
-        return end(task)
+        return await end(task)
 
     def current_task():
         """Return the task whose function calls this; see ``background_task.current``."""

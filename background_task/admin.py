@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.timesince import timesince
 
+from .cancellation import cancel
 from .declaration import EPOCH, declared
 from .exceptions import InvalidOptionError
 from .fields import ExactText
@@ -50,6 +52,13 @@ COLUMNS = (
     "locked_by_pid_running",
     "queue",
 )
+#: What is said of tasks that somebody cancels.
+CANCELLED_AS = {
+    "cancelled": "cancelled",
+    "requested": "asked to end",
+    "finished": "finished already",
+    "gone": "gone already",
+}
 SHOWN = ("uid", "enqueued_at", "started_at", "progress_now", "error_history")
 
 
@@ -67,6 +76,22 @@ def dec_priority(
 ) -> None:
     """Lower the priority, touching no other column of the rows."""
     _add_to_priority(queryset, -1)
+
+
+@admin.action(description="Cancel", permissions=["change"])
+def cancel_tasks(
+    modeladmin: admin.ModelAdmin[Any], request: HttpRequest, queryset: QuerySet[Any]
+) -> None:
+    """Cancel the selected tasks, each in a transaction of its own, and say what became of them."""
+    keys = list(queryset.order_by("pk").values_list("pk", flat=True))
+    rows = Task.objects.using(router.db_for_write(Task))
+    counts: Counter[str] = Counter()
+    for start in range(0, len(keys), BATCH_SIZE):
+        for task in rows.filter(pk__in=keys[start : start + BATCH_SIZE]):
+            counts[cancel(task)] += 1
+    counts["finished"] += len(keys) - counts.total()
+    said = ", ".join(f"{count} {CANCELLED_AS[what]}" for what, count in counts.items() if count)
+    modeladmin.message_user(request, f"{said or 'No task was chosen'}.")
 
 
 def _add_to_priority(queryset: QuerySet[Any], step: int) -> None:
@@ -118,8 +143,8 @@ class TaskAdmin(ResultMixin, OwnerAliveMixin, TaskModelAdmin):
     list_display = COLUMNS
     list_filter = ("task_name", "queue")
     search_fields = ("task_name", "task_params")
-    actions = (inc_priority, dec_priority)
-    readonly_fields = (*SHOWN, "due_at")
+    actions = (inc_priority, dec_priority, cancel_tasks)
+    readonly_fields = (*SHOWN, "due_at", "cancel_requested_at")
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Let the form remember what it showed, beside each input.
@@ -163,12 +188,15 @@ class TaskAdmin(ResultMixin, OwnerAliveMixin, TaskModelAdmin):
 
 @admin.register(CompletedTask)
 class CompletedTaskAdmin(ResultMixin, OwnerAliveMixin, CompletedTaskModelAdmin):
-    """Tasks that are done, or failed for good."""
+    """Tasks that are done, failed for good, or cancelled."""
 
-    list_display = (*COLUMNS, "failed_at")
-    list_filter = ("task_name", "queue", ("failed_at", admin.EmptyFieldListFilter))
+    list_display = (*COLUMNS, "failed_at", "cancelled_at")
+    list_filter = (
+        *("task_name", "queue"),
+        *((name, admin.EmptyFieldListFilter) for name in ("failed_at", "cancelled_at")),
+    )
     search_fields = ("task_name", "task_params")
-    readonly_fields = (*SHOWN, "return_value")
+    readonly_fields = (*SHOWN, "return_value", "cancelled_at")
 
 
 @admin.register(Schedule)

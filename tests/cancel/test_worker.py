@@ -162,12 +162,13 @@ def test_cancelled_run_that_is_released_by_a_leaving_worker_is_cancelled(registr
     worker = None
 
     def leave():
-        worker.stop()
         worker.control.stop_now()
 
     Job(registry, {}, then=leave, waits=False).proxy()
     worker = Worker(sleep=LONG)
-    worker.run(until=lambda name, fields: False)
+    summary = worker.loop.run()
+    worker.control.polling.close()
+    assert (summary.cancelled, summary.released) == (1, 0)
     assert completed().status == "cancelled"
 
 
