@@ -16,7 +16,7 @@ from .store import get_store
 def cancel(task: Task | CompletedTask | UUID | str) -> Cancelling:
     """Cancel a task: it is not to begin, or to leave off.
 
-    A task that waits is archived at once. One that runs is asked to end: within about a second,
+    A task that waits is archived at once. One that runs is asked to end: within a second or two,
     ``current_task().is_stopping()`` is true for it; if it goes on nevertheless, a ``TaskCancelled``
     is raised in it after ``BACKGROUND_TASK_CANCEL_GRACE_SECONDS``. It is not tried again, and a
     repeating task is not repeated.

@@ -1,7 +1,17 @@
 """Fixtures of the tests of cancelling."""
 
-from tests.concurrency.conftest import scenes
-from tests.policies.conftest import any_bench, bench, registry
-from tests.store.conftest import any_store
+import pytest
 
-__all__ = ["any_bench", "any_store", "bench", "registry", "scenes"]  # fixtures
+from background_task.store import Store, get_store
+from tests.concurrency.conftest import PLAIN, scenes
+from tests.policies.conftest import any_bench, bench, registry
+from tests.store.conftest import OUTSIDE, store
+
+__all__ = ["any_bench", "bench", "registry", "scenes", "store"]  # fixtures
+
+
+@pytest.fixture(params=[pytest.param("own", marks=OUTSIDE), PLAIN])
+def any_store(request, db):
+    """The store made for the database, and the one that suits every database."""
+    own = get_store()
+    return Store(own.using) if request.param == "plain" else own

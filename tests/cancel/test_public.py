@@ -49,9 +49,9 @@ def heard():
 
 @pytest.mark.parametrize(
     "given",
-    [lambda task: task, lambda task: task.uid, lambda task: str(task.uid), lambda task: task.uid.hex],
-    ids=["task", "uid", "text", "hex"],
-)  # fmt: skip
+    [lambda task: task, lambda task: task.uid, lambda task: str(task.uid)],
+    ids=["task", "uid", "text"],
+)
 def test_cancel_takes_a_task_and_what_names_one(job, given):
     task = job()
     assert cancel(given(task)) == "cancelled"
@@ -97,7 +97,7 @@ def test_cancelled_task_is_neither_done_nor_failed(job):
     task = job()
     cancel(task)
     assert task.status == "cancelled"
-    with pytest.raises(TaskCancelledError, match="^job .* was cancelled: it had not begun$"):
+    with pytest.raises(TaskCancelledError, match=r"^job .* was cancelled: it had not begun$"):
         task.wait(0)
     assert not CompletedTask.objects.succeeded().exists()
     assert not CompletedTask.objects.failed().exists()

@@ -39,8 +39,8 @@ def test_cancel_a_waiting_task_archives_it(any_store):
     assert (values["attempts"], values["last_error"]) == (2, f"cancelled: {NOT_BEGUN}")
 
 
-def test_cancel_a_task_that_is_not_due_archives_it(any_store):
-    assert any_store.cancel(add(any_store, due_in=3600).uid) == "cancelled"
+def test_cancel_a_task_that_is_not_due_archives_it(store):
+    assert store.cancel(add(store, due_in=3600).uid) == "cancelled"
     assert not Task.objects.exists()
 
 
@@ -52,39 +52,39 @@ def test_cancel_a_running_task_changes_one_column(any_store):
     assert row(task.pk) == before | {"cancel_requested_at": now}
 
 
-def test_cancel_a_running_task_again_keeps_the_first_time(any_store):
-    claim, now = asked(any_store), any_store.now()
+def test_cancel_a_running_task_again_keeps_the_first_time(store):
+    claim, now = asked(store), store.now()
     before = everything()
-    assert any_store.cancel(claim.uid, now=now + MINUTE) == "requested"
+    assert store.cancel(claim.uid, now=now + MINUTE) == "requested"
     assert everything() == before
 
 
-def test_cancel_a_finished_task_changes_nothing(any_store):
-    task = add(any_store)
-    any_store.finish(any_store.claim_one(task.pk, "w"), Succeeded())
+def test_cancel_a_finished_task_changes_nothing(store):
+    task = add(store)
+    store.finish(store.claim_one(task.pk, "w"), Succeeded())
     before = everything()
-    assert any_store.cancel(task.uid) == "finished"
-    assert any_store.cancel(task.pk) == "gone"  # a key is of one table only
+    assert store.cancel(task.uid) == "finished"
+    assert store.cancel(task.pk) == "gone"  # a key is of one table only
     assert everything() == before
 
 
-def test_cancel_a_task_that_failed_where_it_stands_changes_nothing(any_store):
-    task = add(any_store, failed_at=any_store.now())
+def test_cancel_a_task_that_failed_where_it_stands_changes_nothing(store):
+    task = add(store, failed_at=store.now())
     before = everything()
-    assert any_store.cancel(task.uid) == "finished"
+    assert store.cancel(task.uid) == "finished"
     assert everything() == before
 
 
-def test_cancel_what_never_was_changes_nothing(any_store):
-    add(any_store)
+def test_cancel_what_never_was_changes_nothing(store):
+    add(store)
     before = everything()
-    assert any_store.cancel(uuid4()) == "gone"
+    assert store.cancel(uuid4()) == "gone"
     assert everything() == before
 
 
-def test_cancel_a_row_of_1x_finds_it_by_its_key(any_store):
-    task = add_as_1x(any_store)
-    assert any_store.cancel(task.pk) == "cancelled"
+def test_cancel_a_row_of_1x_finds_it_by_its_key(store):
+    task = add_as_1x(store)
+    assert store.cancel(task.pk) == "cancelled"
     assert archived()["uid"] is not None
 
 
@@ -124,8 +124,8 @@ def test_finish_after_a_cancel_archives_it_as_cancelled(any_store, outcome, reas
 
 
 @pytest.mark.parametrize("outcome", [Failed("x\n"), Retry("x\n", MINUTE)], ids=["failed", "retry"])
-def test_finish_after_a_cancel_in_plain_form_is_cancelled_too(any_store, outcome):
-    any_store.finish(asked(any_store), outcome, reduced=True)
+def test_finish_after_a_cancel_in_plain_form_is_cancelled_too(store, outcome):
+    store.finish(asked(store), outcome, reduced=True)
     assert archived()["last_error"] == "cancelled: x"
 
 
@@ -138,10 +138,10 @@ def test_finish_with_a_success_after_a_cancel_stays_one_and_ends_the_chain(any_s
     assert (values["return_value"], values["cancelled_at"]) == ("1", None)
 
 
-def test_find_finish_of_a_retry_that_became_a_cancel_finds_it(any_store):
-    claim = asked(any_store)
-    any_store.finish(claim, Retry("x\n", MINUTE))
-    assert any_store.find_finish(claim, Retry("x\n", MINUTE)).cancelled.reason == "x"
+def test_find_finish_of_a_retry_that_became_a_cancel_finds_it(store):
+    claim = asked(store)
+    store.finish(claim, Retry("x\n", MINUTE))
+    assert store.find_finish(claim, Retry("x\n", MINUTE)).cancelled.reason == "x"
 
 
 def test_release_ends_those_that_were_cancelled(any_store):
@@ -154,22 +154,22 @@ def test_release_ends_those_that_were_cancelled(any_store):
     assert (archived()["uid"], archived()["attempts"]) == (claims[1].uid, 0)
 
 
-def test_release_of_a_claim_that_was_lost_leaves_the_cancelled_row_alone(any_store):
-    claim = asked(any_store)
+def test_release_of_a_claim_that_was_lost_leaves_the_cancelled_row_alone(store):
+    claim = asked(store)
     Task.objects.update(claim_number=7)
     before = everything()
-    assert any_store.release([claim]) == 0
-    assert any_store.finish(claim, Retry("x", MINUTE)) is None
+    assert store.release([claim]) == 0
+    assert store.finish(claim, Retry("x", MINUTE)) is None
     assert everything() == before
 
 
-def test_cancel_requests_are_those_of_the_owner(any_store):
-    claim = asked(any_store)
-    add(any_store)
-    any_store.claim("w", NAMES)
-    other = any_store.claim_one(add(any_store).pk, "other")
-    any_store.cancel(other.uid)
-    assert any_store.cancel_requests("w") == [(claim.task_id, claim.number)]
+def test_cancel_requests_are_those_of_the_owner(store):
+    claim = asked(store)
+    add(store)
+    store.claim("w", NAMES)
+    other = store.claim_one(add(store).pk, "other")
+    store.cancel(other.uid)
+    assert store.cancel_requests("w") == [(claim.task_id, claim.number)]
 
 
 def test_claim_of_a_row_that_came_back_by_other_code_says_that_it_was_cancelled(any_store):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from django.core.management import load_command_class
 
-from background_task import __version__, checks
+from background_task import __version__, cancel, checks
 from background_task.backoff import delay_after
 from background_task.exceptions import Discard, InvalidTaskError
 from background_task.management.commands.process_tasks import Command
@@ -123,6 +123,7 @@ def test_send_each_signal_has_sender_and_arguments_of_the_table():
     for error in (None, "retry", "fail", "discard"):
         behave(error)
         assert tasks.run_next_task()
+    cancel(behave("cancel"))
     shown = {
         row["Signal"].strip("`"): {(row["Sender"].strip("`"), row["Arguments"])}
         for row in table_with(DOCS / "signals.md", "Signal", "Sender", "Arguments", "Sent", "In")
