@@ -140,7 +140,7 @@ def test_claim_beside_a_paused_backlog_does_not_read_it(store):
     params = encode((), {})
     row = {"task_name": "known", "task_params": params, "task_hash": task_hash("known", params)}
     row |= {"queue": "stopped", "priority": 5, "run_at": store.now() - timedelta(hours=1)}
-    store.add_many([Task(**row) for _ in range(1000)])
+    store.add_many([Task(**row) for _ in range(4000)])
     for queue in ("other", None):
         add(store, queue=queue)
     with connection.cursor() as cursor:
