@@ -17,6 +17,7 @@ LIVE = {
     "bgtask_owner": (["locked_by"], True),
     "bgtask_hash": (["task_hash"], False),
     "bgtask_creator": (["creator_content_type_id", "creator_object_id"], True),
+    "bgtask_limit": (["limit_key", "priority", "due_at"], True),
     "bgtask_uid": (["uid"], False),
     "bgtask_unique_key": (["unique_key"], True),
 }
