@@ -187,8 +187,17 @@ class Gates:
 
     def _put_aside(self, key: str, claims: Sequence[Claim], *, now: datetime) -> None:
         """Put claims aside, and those that wait behind them: they would be refused as well."""
+        back = 0
         for rows in self.store.held_rows(claims):
-            self._set_aside(rows, now=now, locked_by=None, locked_at=None, limit_key=key)
+            back += self._set_aside(
+                rows.filter(cancel_requested_at=None),
+                now=now,
+                locked_by=None,
+                locked_at=None,
+                limit_key=key,
+            )
+        if back < len(claims):
+            self.store.release(claims)  # somebody has cancelled them, which this makes final
         for priority in {claim.priority for claim in claims}:
             behind = self.store.tasks.filter(
                 limit_key=key,
@@ -202,8 +211,8 @@ class Gates:
             if keys:
                 self._set_aside(self.store.tasks.filter(pk__in=keys), now=now)
 
-    def _set_aside(self, rows: TaskQuerySet, *, now: datetime, **values: object) -> None:
-        rows.update(
+    def _set_aside(self, rows: TaskQuerySet, *, now: datetime, **values: object) -> int:
+        return rows.update(
             due_at=Coalesce("due_at", "run_at"),  # before the next one, see above
             run_at=now + ASIDE,
             started_at=Case(When(attempts=0, then=None), default=F("started_at")),

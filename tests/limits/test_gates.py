@@ -6,7 +6,7 @@ import pytest
 
 from background_task.attempt import Failed, Released, Retry, Succeeded
 from background_task.limiter import hashed
-from background_task.models import Gate, Permit, Task
+from background_task.models import CompletedTask, Gate, Permit, Task
 from background_task.store.gate import ASIDE, LOOK_AGAIN
 from tests.limits.conftest import MINUTE, limit
 
@@ -55,6 +55,22 @@ def test_admit_leaves_others_alone(floor):
     assert floor.claim(1, limit_to=limit(1)) == []
     assert floor.aside == [1]
     assert len(floor.waiting) == 2
+
+
+def test_refused_claim_that_was_cancelled_meanwhile_ends(floor):
+    tasks = floor.add(2)
+    claims = floor.store.claim("w", ["limited"], limit=2, now=floor.now)
+    assert floor.store.cancel(tasks[1].uid) == "requested"
+    floor.gates.admit([(claim, limit(1)) for claim in claims], now=floor.now)
+    assert CompletedTask.objects.get().uid == tasks[1].uid
+    assert floor.aside == []
+
+
+def test_task_that_is_put_aside_can_be_cancelled(floor):
+    tasks = floor.add(2)
+    floor.claim(limit_to=limit(1))
+    assert floor.store.cancel(tasks[1].uid) == "cancelled"
+    assert floor.aside == []
 
 
 def test_limits_of_two_keys_do_not_meet(floor):
