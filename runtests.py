@@ -55,7 +55,7 @@ def main() -> int:
     if not options.no_venv:
         return run_in_venv()
     results = [run_database(name, options.pytest) for name in options.database or DATABASES]
-    return report(results, required=options.database or required_databases())
+    return report(results, required=options.database or [])
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -73,11 +73,6 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("pytest", nargs="*", help="arguments for pytest, after --")
     return parser.parse_args()
-
-
-def required_databases() -> list[str]:
-    """Databases whose absence is a failure: REQUIRE_DATABASES=sqlite,postgresql,mariadb."""
-    return [name for name in os.environ.get("REQUIRE_DATABASES", "").split(",") if name]
 
 
 def run_in_venv() -> int:
