@@ -22,7 +22,7 @@ pytestmark = [
 ]
 
 TASKS = int(os.environ.get("BACKGROUND_TASK_TEST_CHAOS", "8000"))
-DEATHS = 10
+DEATHS = 6
 #: For workers that live: long enough that on a busy machine none is late with its heartbeat.
 LONG_LEASE = {"BACKGROUND_TASK_LEASE_SECONDS": 15}
 #: How many times a worker reaches a hop before it dies there, at most.

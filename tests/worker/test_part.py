@@ -40,7 +40,12 @@ def claims_that_take(*seconds, clock, control, found=()):
         clock.now += left.pop(0)
         return list(found)
 
-    part = Part(InlineExecutor(lambda claim: None, control=control), lambda: ["f"], registry={})
+    part = Part(
+        InlineExecutor(lambda claim: None, control=control),
+        lambda: ["f"],
+        registry={},
+        admission=SimpleNamespace(admit=list),
+    )
     for _ in seconds:
         part.claim(SimpleNamespace(claim=claim), "w", queues=(), room=10, is_ahead=False)
     return part
