@@ -22,6 +22,7 @@ from .recurrence import CatchUp, RepeatLike
 from .schedule import TaskSchedule
 from .settings import app_settings
 from .store import Store, get_store, is_outage
+from .store.gate import Gates
 from .uniqueness import UniqueKey
 from .worker import End, record, run_claim
 from .worker.hygiene import close_connections, orderly
@@ -114,6 +115,8 @@ class DBTaskRunner:
         try:
             recover(store, registry=tasks._tasks, declare=False)
             claims = store.claim(self.worker_name, tasks._tasks, queues=queues)
+            if any(claim.limit_key is not None for claim in claims):
+                Gates(store).wave_through(claims)
             task = store.task_of(claims[0]) if claims else None
         except Error as error:
             if not is_outage(error):

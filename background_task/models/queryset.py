@@ -21,6 +21,9 @@ from .worker import Worker
 if TYPE_CHECKING:
     from .task import Task
 
+#: Rows that keep their unique key while they run.
+HAS_KEPT_KEY = Q(options__contains=KEPT)
+
 
 class TaskQuerySet(models.QuerySet["Task"]):
     """What one asks of live tasks."""
@@ -73,11 +76,20 @@ class TaskQuerySet(models.QuerySet["Task"]):
         """Return the rows of all other functions."""
         return self.alias(exact_name=ExactText("task_name")).exclude(exact_name__in=names)
 
-    def mark_claimed(self, owner: str, *, now: datetime) -> int:
+    def mark_claimed(self, owner: str, *, now: datetime, passes_gate: bool = True) -> int:
         """Give all rows of this queryset to ``owner``; return how many there were.
 
         Taking over a row that is still marked as locked spends the attempt that was lost.
+
+        Args:
+            owner: Any name of at most 64 characters.
+            now: The time of the claim.
+            passes_gate: Whether what has a limit may have to go on waiting. It keeps its unique key
+                until it is let through; see ``mark_begun``.
         """
+        kept = Q(limit_key__isnull=False) | HAS_KEPT_KEY if passes_gate else HAS_KEPT_KEY
+        # In this order: MySQL assigns one after the other.
+        own_time = {} if passes_gate else {"run_at": Coalesce("due_at", "run_at"), "due_at": None}
         return self.update(
             attempts=Case(
                 When(locked_by__isnull=False, then=F("attempts") + 1), default="attempts"
@@ -86,11 +98,18 @@ class TaskQuerySet(models.QuerySet["Task"]):
             locked_at=now,
             claim_number=Coalesce(F("claim_number"), 0) + 1,
             started_at=Coalesce(F("started_at"), now),
-            # What has a limit may have to go on waiting, and keeps its key until it is let through.
-            unique_key=Case(
-                When(Q(limit_key__isnull=False) | Q(options__contains=KEPT), then=F("unique_key")),
-                default=None,
-            ),
+            unique_key=Case(When(kept, then=F("unique_key")), default=None),
+            **own_time,
+        )
+
+    def mark_begun(self) -> int:
+        """Take from claimed rows what they have as long as they wait at a limit."""
+        waiting = self.filter(Q(unique_key__isnull=False) | Q(due_at__isnull=False))
+        # In this order: see ``mark_claimed``.
+        return waiting.update(
+            unique_key=Case(When(HAS_KEPT_KEY, then=F("unique_key")), default=None),
+            run_at=Coalesce("due_at", "run_at"),
+            due_at=None,
         )
 
 

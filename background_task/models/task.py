@@ -132,7 +132,8 @@ class Task(TaskRecord):
         """
         now = timezone.now()
         rows = TaskQuerySet(Task, using=router.db_for_write(Task, instance=self))
-        if rows.unlocked(now).filter(pk=self.pk).mark_claimed(locked_by, now=now):
+        free = rows.unlocked(now).filter(pk=self.pk)
+        if free.mark_claimed(locked_by, now=now, passes_gate=False):
             locked = rows.get(pk=self.pk)
             locked.is_claimed_here = True
             return locked

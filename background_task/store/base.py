@@ -89,9 +89,13 @@ class Store(Cancellation):
             return [claim for row, claim in claims if self._take(row, claim, now=now)]
 
     def claim_one(self, pk: int, owner: str, *, now: datetime | None = None) -> Claim | None:
-        """Take one row whenever it is due, paused or not, if nobody owns it; else return None."""
+        """Take one row if nobody owns it; else return None.
+
+        Whenever it is due, paused or not, and whatever its limit says.
+        """
         now = self.now() if now is None else now
-        if not self.tasks.unlocked(now).filter(pk=pk).mark_claimed(owner, now=now):
+        free = self.tasks.unlocked(now).filter(pk=pk)
+        if not free.mark_claimed(owner, now=now, passes_gate=False):
             return None
         return next(iter(self._claims(self.tasks.filter(pk=pk, locked_by=owner))), None)
 

@@ -22,7 +22,6 @@ from django.db.models.functions import Coalesce
 from ..attempt import Claim
 from ..limiter import RateLimit
 from ..models import Gate, Permit, Task, TaskQuerySet
-from ..uniqueness import KEPT
 from ..wakeup import notify_after_commit
 from .base import Store
 
@@ -177,13 +176,12 @@ class Gates:
             Permit(key=key, task_id=claim.task_id, claim_number=claim.number, admitted_at=now)
             for key, claim in admitted
         )
-        for rows in self.store.held_rows(claim for _, claim in admitted):
-            # In this order: MySQL assigns one after the other.
-            rows.filter(Q(unique_key__isnull=False) | Q(due_at__isnull=False)).update(
-                unique_key=Case(When(options__contains=KEPT, then=F("unique_key")), default=None),
-                run_at=Coalesce("due_at", "run_at"),
-                due_at=None,
-            )
+        self.wave_through(claim for _, claim in admitted)
+
+    def wave_through(self, claims: Iterable[Claim]) -> None:
+        """Take from rows what they have as long as they wait; they need no permit, or have it."""
+        for rows in self.store.held_rows(claims):
+            rows.mark_begun()
 
     def _put_aside(self, key: str, claims: Sequence[Claim], *, now: datetime) -> None:
         """Put claims aside, and those that wait behind them: they would be refused as well."""
