@@ -15,7 +15,7 @@ from ..registry import Registry
 from ..store import Store
 from ..store.gate import Gates, Limit
 from .heartbeat import BEATS_PER_LEASE
-from .terms import policy_of, terms_of
+from .terms import policy_of, terms_of, unbegun
 
 #: Between two rounds of tidying up, in seconds.
 TIDY_SECONDS = 3600.0
@@ -43,6 +43,9 @@ class Admission:
     def admit(self, claims: Sequence[Claim]) -> list[Claim]:
         """Return those that may be run; the others are put aside, and nobody's any more."""
         limits = {claim: limit for claim in claims if (limit := self._limit_of(claim))}
+        free = [c for c in claims if c.limit_key is not None and c not in limits]
+        if free:
+            self.gates.wave_through(free)
         if not limits:
             return list(claims)
         admitted = set(self.gates.admit(list(limits.items())))
@@ -56,6 +59,17 @@ class Admission:
             replace(claim, limit_key=limits[claim].key) if claim in limits else claim
             for claim in passed
         ]
+
+    def without_limit(self, claims: Sequence[Claim]) -> list[Claim]:
+        """Return those that pass no gate, and hand back the others, who knows whether they have.
+
+        For claims that were lost on their way here: the gate may have failed after the claim.
+        """
+        limited = {claim for claim in claims if self._limit_of(claim)}
+        if limited:
+            self.store.release(limited)
+            telemetry.event("handed_back", claims=list(limited))
+        return self.admit([claim for claim in claims if claim not in limited])
 
     def freed(self, claims: Iterable[Claim]) -> None:
         """The runs of these have ended. Called from any thread, once that is in the database."""
@@ -102,6 +116,8 @@ class Admission:
             return None
         terms = terms_of(claim, self.registry)
         if not terms.is_limited:  # it had a limit when it was stored
+            return None
+        if unbegun(claim, terms) is not None:  # a place would be taken from one that runs
             return None
         text = self._text_of(claim)
         key = hashed(text) if claim.limit_key is None else claim.limit_key

@@ -238,7 +238,7 @@ class Loop:
 
     def _claim(self) -> list[Claim]:
         if lost := self.hand.adopt():
-            return lost
+            return self.admission.without_limit(lost)
         if self.heartbeat is not None and self.identity.is_overdue():
             self.identity.renew()  # this process stood still; who knows what others made of that
         for chore in self.chores:
