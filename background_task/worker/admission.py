@@ -13,7 +13,7 @@ from ..attempt import Claim
 from ..limiter import hashed, of_function
 from ..registry import Registry
 from ..store import Store
-from ..store.gate import Gates, Limit
+from ..store.gate import MOST_GATES, Gates, Limit
 from .heartbeat import BEATS_PER_LEASE
 from .terms import policy_of, terms_of, unbegun
 
@@ -95,7 +95,10 @@ class Admission:
         moments: list[datetime | None] = []
         if is_round:
             self._look_at = begun + self._interval
-            for key, look_at in self.gates.waiting():
+            found = self.gates.waiting()
+            if len(found) == MOST_GATES:  # there may be more that are due
+                moments.append(found[-1][1])
+            for key, look_at in found:
                 if look_at > now:
                     moments.append(look_at)
                 elif key not in due:

@@ -1,17 +1,21 @@
 """Limits beside everything else that may happen to a row."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from unittest import mock
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection, connections, transaction
+from django.db.models.signals import post_delete
 
 from background_task import pause, resume
-from background_task.models import CompletedTask, Gate, Permit, Task
+from background_task.limiter import hashed
+from background_task.models import Gate, Permit, Task
 from background_task.store import get_store
-from background_task.store.gate import ASIDE, Gates
+from background_task.store.gate import ASIDE, LOOK_AGAIN, MOST_GATES, Gates, Limit
 from background_task.tasks import tasks
 from tests.limits.test_worker import Ledger, work_off
+from tests.worker.running import Worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -93,3 +97,103 @@ def test_expired_task_takes_no_start_from_one_that_is_run(registry, threads):
     assert ledger.runs == [("a", 1)]
     assert len(worker.events.of("discard")) == 5
     assert Permit.objects.count() == 1
+
+
+def test_call_back_leaves_what_is_paused_for_others(registry):
+    """Two functions share a place; the one that is paused is not called to it."""
+    ledger = Ledger(registry, max_concurrency=1, concurrency_key="api")
+    other = registry.background(name="other", max_concurrency=1, concurrency_key="api")(print)
+    store = get_store()
+    gates = Gates(store)
+    rows = [ledger.task("a", 1), ledger.task("a", 2), other(3)]
+    for task in rows:
+        put_aside(task)
+    key, now = rows[0].limit_key, store.now()
+    Gate.objects.create(key=key, name="key api", max_running=1, look_at=now)
+    pause(function=ledger.task)
+    called = gates.call_back(key, now=now)
+    assert (called.number, called.look_at) == (1, now + LOOK_AGAIN)
+    assert Task.objects.get(due_at=None).pk == rows[2].pk
+    resume(function=ledger.task)
+    assert gates.call_back(key, now=now).number == 1
+
+
+def test_rate_whose_called_row_never_comes_is_looked_at_again_soon(registry):
+    ledger = Ledger(registry, rate_limit=(1, 3600))
+    store = get_store()
+    gates = Gates(store)
+    rows = [ledger.task("a", number) for number in range(2)]
+    for task in rows:
+        put_aside(task)
+    key, now = rows[0].limit_key, store.now()
+    limits = {"max_starts": 1, "period_seconds": 3600}
+    Gate.objects.create(key=key, name="", look_at=now, **limits)
+    assert gates.call_back(key, now=now).number == 1
+    assert store.cancel(rows[0].uid) == "cancelled"
+    assert gates.waiting() == [(key, now + LOOK_AGAIN)]
+    assert gates.call_back(key, now=now + LOOK_AGAIN).number == 1
+
+
+def test_round_looks_at_all_gates_that_are_due(registry):
+    """More of them than one statement reads, and none keeps the next from being looked at."""
+    store = get_store()
+    count = 2 * MOST_GATES + 5
+    now = store.now()
+    Gate.objects.bulk_create(
+        Gate(key=f"{number:03}", name="", max_running=1, look_at=now) for number in range(count)
+    )
+    worker = Worker()
+    worker.control.polling.close()
+    admission = worker.loop.admission
+    for _ in range(3):
+        assert admission.seconds_until_due() == 0
+        admission.run_if_due()
+    assert not Gate.objects.filter(look_at__isnull=False).exists()
+
+
+def test_gate_that_was_due_is_not_due_after_it_was_looked_at(floor):
+    """Although its next moment is near; others are behind it."""
+    floor.add(3)
+    floor.claim(limit_to=Limit(hashed("account:7"), "", 1, None))
+    Gate.objects.update(look_at=floor.now - timedelta(seconds=1), max_starts=1, period_seconds=1)
+    Gate.objects.update(max_running=None)
+    look_at = floor.gates.call_back(floor.gate.key, now=floor.now).look_at
+    assert floor.now < look_at == floor.gate.look_at
+
+
+def test_tidy_beside_listeners_is_one_statement(floor):
+    """A gate that is read and then deleted by its key may have somebody waiting by then."""
+    Gate.objects.create(key="old", name="")
+
+    def receive(**given):
+        raise AssertionError(f"the rows were read: {given}")
+
+    post_delete.connect(receive)
+    try:
+        assert floor.gates.tidy(now=floor.now) == 1
+    finally:
+        post_delete.disconnect(receive)
+
+
+def test_row_that_somebody_has_locked_holds_up_no_gate(registry):
+    if not connection.features.has_select_for_update_skip_locked:
+        pytest.skip("its writers wait for each other, whatever they write")
+    ledger = Ledger(registry, max_concurrency=1)
+    store = get_store()
+    rows = [ledger.task("a", number) for number in range(2)]
+    for task in rows:
+        put_aside(task)
+    key, now = rows[0].limit_key, store.now()
+    Gate.objects.create(key=key, name="", max_running=1, look_at=now)
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        assert store.cancel(rows[0].uid) == "cancelled"
+        called = pool.submit(_apart, lambda: Gates(store).call_back(key, now=now)).result(20)
+    assert (called.number, called.look_at) == (1, now + LOOK_AGAIN)
+    assert Task.objects.get().due_at is None
+
+
+def _apart(act):
+    try:
+        return act()
+    finally:
+        connections.close_all()
