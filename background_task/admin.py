@@ -166,6 +166,9 @@ class TaskAdmin(ResultMixin, OwnerAliveMixin, TaskModelAdmin):
         using = router.db_for_write(Task, instance=obj)
         columns = {field.name for field in obj._meta.concrete_fields}
         changed = [name for name in form.changed_data if name in columns]
+        if "run_at" in changed:  # or a limit that has put the row aside would give it back its own
+            obj.due_at = None
+            changed.append("due_at")
         try:
             with transaction.atomic(using=using):
                 obj.save(using=using, update_fields=changed)
