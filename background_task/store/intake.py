@@ -28,10 +28,17 @@ MOST_KEYS = 500
 
 
 class Holder(NamedTuple):
-    """The task that has a unique key."""
+    """The task that has a unique key.
+
+    Attributes:
+        uid: Its own.
+        is_waiting: Whether nobody has claimed it.
+        is_starting: Whether it is claimed and has yet to pass its limit, which takes the key.
+    """
 
     uid: UUID | None
     is_waiting: bool
+    is_starting: bool = False
 
 
 class Intake:
@@ -150,8 +157,12 @@ class Intake:
             rows = self._holding(texts[start : start + MOST_KEYS]).filter(RIGHTFUL)
             if not has_locks and self.in_transaction() and not rows.update(priority=F("priority")):
                 continue
-            for key, uid, owner in rows.values_list("unique_key", "uid", "locked_by"):
-                found[str(key)[:KEY_CHARS]] = Holder(uid, is_waiting=owner is None)
+            for key, uid, owner, options in rows.values_list(
+                "unique_key", "uid", "locked_by", "options"
+            ):
+                is_waiting = owner is None
+                is_starting = not is_waiting and KEPT not in (options or "")
+                found[str(key)[:KEY_CHARS]] = Holder(uid, is_waiting, is_starting)
         return found
 
     def remove_holder(self, text: str) -> int:
@@ -174,6 +185,15 @@ class Intake:
         if changed:
             notify_after_commit(self.using)
         return bool(changed)
+
+    def overtake_holder(self, text: str) -> bool:
+        """Take a key from a row that is about to start; False if that has changed meanwhile.
+
+        Two rivals: a call that is to change the waiting row, and a worker that has claimed it and
+        asks its limit. If the call did nothing, what it was to change would be lost.
+        """
+        claimed = self._holding([text]).filter(limit_key__isnull=False, locked_by__isnull=False)
+        return bool(claimed.exclude(options__contains=KEPT).update(unique_key=None))
 
     def take_turns(self, texts: Sequence[str]) -> bool:
         """Do for unique keys what ``take_turn`` does for calls. Here the index does it alone."""

@@ -100,8 +100,10 @@ def _settle(store: Store, task: Task, key: UniqueKey) -> bool | None:
     is_gone = key.on_conflict == "replace" and store.remove_holder(key.text)
     if key.is_moving and not is_gone:
         holder = store.holders([key.text]).get(key.text)
-        if holder is not None:
+        if holder is not None and not holder.is_starting:
             return None if holder.is_waiting else False
+        if holder is not None and not store.overtake_holder(key.text):
+            return None
     elif has_waited and not is_gone and _is_refused(store, task, key):
         return False
     store.add(task)

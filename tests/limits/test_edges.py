@@ -5,10 +5,12 @@ from datetime import timedelta
 from unittest import mock
 
 import pytest
+from django.contrib import admin
 from django.db import OperationalError, connection, connections, transaction
 from django.db.models.signals import post_delete
 
 from background_task import pause, resume
+from background_task.admin import TaskAdmin
 from background_task.limiter import hashed
 from background_task.models import Gate, Permit, Task
 from background_task.store import get_store
@@ -197,3 +199,33 @@ def _apart(act):
         return act()
     finally:
         connections.close_all()
+
+
+@pytest.mark.parametrize("on_conflict", ["extend", "replace"])
+def test_call_that_changes_a_row_on_its_way_to_the_gate_is_not_lost(registry, on_conflict):
+    task = registry.background(
+        name="sync", max_concurrency=1, unique="user", on_conflict=on_conflict
+    )(lambda user, state: None)
+    task(1, "old")
+    store = get_store()
+    claims = store.claim("w", ["sync"], limit=1)
+    assert task(1, "new") is not None, "as for one that has begun"
+    wanted = [(claim, Limit(claim.limit_key, "", 1, None)) for claim in claims]
+    assert Gates(store).admit(wanted) == claims
+    assert Task.objects.get(locked_by=None).params()[0] == [1, "new"]
+    assert task(1, "newest") is None or on_conflict == "replace"
+    assert Task.objects.count() == 2
+
+
+def test_time_given_to_a_row_that_is_put_aside_stays(registry):
+    """By a person, who sees the row in the admin."""
+    task = Ledger(registry, max_concurrency=1).task("a", 1)
+    put_aside(task)
+    store = get_store()
+    Gate.objects.create(key=task.limit_key, name="", max_running=1, look_at=store.now())
+    row = Task.objects.get()
+    row.run_at += timedelta(days=7)
+    form = mock.Mock(changed_data=["run_at"])
+    TaskAdmin(Task, admin.site).save_model(None, row, form, change=True)
+    assert Gates(store).call_back(task.limit_key).number == 0
+    assert Task.objects.get().run_at == row.run_at
