@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -37,6 +38,8 @@ class Admission:
         self._interval = lease.total_seconds() / BEATS_PER_LEASE
         self._look_at = time.monotonic()
         self._tidy_at = time.monotonic() + TIDY_SECONDS
+        # Workers that are started anew all the time, by cron for example, never get that old.
+        self._own_tidy_at = time.monotonic() + random.uniform(0, TIDY_SECONDS)
         self._freed: set[str] = set()
         self._lock = threading.Lock()
 
@@ -48,6 +51,7 @@ class Admission:
             self.gates.wave_through(free)
         if not limits:
             return list(claims)
+        self._tidy_at = min(self._tidy_at, self._own_tidy_at)
         admitted = set(self.gates.admit(list(limits.items())))
         refused = [claim for claim in limits if claim not in admitted]
         passed = [claim for claim in claims if claim not in limits or claim in admitted]
@@ -110,7 +114,7 @@ class Admission:
                 pause = max(0.0, (moment - now).total_seconds())
                 self._look_at = min(self._look_at, begun + pause)
         if begun > self._tidy_at:
-            self._tidy_at = begun + TIDY_SECONDS
+            self._tidy_at = self._own_tidy_at = begun + TIDY_SECONDS
             self.gates.tidy(now=now)
         return sum(each.number for each in called)
 

@@ -229,3 +229,18 @@ def test_time_given_to_a_row_that_is_put_aside_stays(registry):
     TaskAdmin(Task, admin.site).save_model(None, row, form, change=True)
     assert Gates(store).call_back(task.limit_key).number == 0
     assert Task.objects.get().run_at == row.run_at
+
+
+@pytest.mark.parametrize("is_limited", [True, False])
+def test_worker_that_does_not_grow_old_tidies_up_as_well(registry, is_limited):
+    """By chance, as often as one that does; what has no limits leaves nothing lying about."""
+    Gate.objects.create(key="old", name="")
+    ledger = Ledger(registry, **({"max_concurrency": 1} if is_limited else {}))
+    ledger.task("a", 1)
+    with mock.patch("background_task.worker.admission.random.uniform", lambda least, most: least):
+        worker = Worker()
+        worker.control.polling.close()
+        admission = worker.loop.admission
+    admission.admit(get_store().claim("w", ["limited"], limit=1))
+    admission.run_if_due()
+    assert Gate.objects.filter(key="old").exists() == (not is_limited)
