@@ -328,7 +328,7 @@ class Loop:
 
     def _wait(self) -> None:
         parts = [part for part in self.parts if part.has_room()]
-        if any(part.is_refused for part in parts):
+        if any(part.is_refused and not part.rest() for part in parts):
             return
         rest = min((part.rest() for part in parts), default=float("inf"))
         if rest and (not parts or self.executor.load()):
