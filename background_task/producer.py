@@ -337,6 +337,5 @@ def _is_moved(store: Store, task: Task, spec: TaskSpec) -> bool:
         store.remove_waiting(task.task_hash, queue=task.queue)
     elif spec.action == TaskSchedule.RESCHEDULE_EXISTING:
         waiting = store.waiting(task.task_hash, queue=task.queue)
-        moved = waiting.update(run_at=task.run_at, priority=task.priority, due_at=None)
-        return bool(moved)
+        return store.move(waiting, run_at=task.run_at, priority=task.priority)
     return False

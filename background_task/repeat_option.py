@@ -24,6 +24,10 @@ from .recurrence.zone import instant
 RUNS, MISSED, TICK = "runs", "catch_up", "tick"
 #: What a row's ``options`` hold if its chain makes up for what it has missed.
 MAKING_UP = f'"{MISSED}":'
+#: Key under which that time stands once a caller has moved the run, whose chain goes on from there.
+#: It counts no more; renamed, because the statement that moves the row can do that.
+LEFT = "left"
+TICK_TEXT, LEFT_TEXT = f'"{TICK}":', f'"{LEFT}":'
 
 
 class RepeatOptions(TypedDict, total=False):
@@ -159,6 +163,8 @@ def handed_on(options: str | None, chain: Chain) -> str | None:
         changes[RUNS] = chain.runs_left - 1
     if chain.tick is not None:
         changes[TICK] = None
+    if options is not None and LEFT_TEXT in options:
+        changes[LEFT] = None
     return _changed(options, changes)
 
 

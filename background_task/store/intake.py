@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connections
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
+from django.db.models.functions import Replace
 
 from .. import payload
 from ..identity import new_uid
 from ..models import Task, TaskQuerySet
+from ..repeat_option import LEFT_TEXT, TICK_TEXT
 from ..uniqueness import KEPT, KEY_CHARS, UniqueKey, keeping
 from ..wakeup import notify_after_commit
 from .insert import insert_many
@@ -174,17 +176,25 @@ class Intake:
 
         Begins with a write, which takes the row's lock: no worker claims it meanwhile.
         """
-        changed = self._waiting_holder(text).update(
+        is_changed = self.move(
+            self._waiting_holder(text),
             run_at=task.run_at,
             priority=task.priority,
             task_params=task.task_params,
             task_hash=task.task_hash,
             limit_key=task.limit_key,
-            due_at=None,
         )
-        if changed:
+        if is_changed:
             notify_after_commit(self.using)
-        return bool(changed)
+        return is_changed
+
+    def move(self, rows: TaskQuerySet, **values: Any) -> bool:
+        """Give waiting rows another time; return whether there were any.
+
+        A chain goes on from there, and not from the time that it has kept over a retry.
+        """
+        options = Replace(F("options"), Value(TICK_TEXT), Value(LEFT_TEXT))
+        return bool(rows.update(due_at=None, options=options, **values))
 
     def overtake_holder(self, text: str) -> bool:
         """Take a key from a row that is about to start; False if that has changed meanwhile.

@@ -11,7 +11,7 @@ from background_task.attempt import Discarded, Failed, Retry, Succeeded
 from background_task.exceptions import InvalidOptionError, InvalidOptionTypeError
 from background_task.models import CompletedTask, Task
 from background_task.recurrence import Rule
-from background_task.tasks import Tasks
+from background_task.tasks import Tasks, TaskSchedule
 
 NINE = datetime(2031, 5, 5, 9, tzinfo=timezone.utc)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -177,6 +177,14 @@ def test_user_code_that_reschedules_passes_over_nothing_either(any_store):
 def test_chain_that_is_moved_by_hand_goes_on_from_there(any_store):
     task = report.using(catch_up="all")(schedule=NINE, repeat=3600)
     Task.objects.update(run_at=NINE + 3 * HOUR)
+    assert run(any_store, task, now=NOW).run_at == NINE + 4 * HOUR
+
+
+def test_chain_that_is_rescheduled_after_a_retry_goes_on_from_there(any_store):
+    task = report.using(catch_up="all")(schedule=NINE, repeat=3600)
+    task = run(any_store, task, Retry("x", MINUTE), now=NINE)
+    existing = {"action": TaskSchedule.RESCHEDULE_EXISTING, "run_at": NINE + 3 * HOUR}
+    assert report(schedule=existing) is None
     assert run(any_store, task, now=NOW).run_at == NINE + 4 * HOUR
 
 

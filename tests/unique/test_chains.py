@@ -1,14 +1,20 @@
 """Repeating tasks that are unique: who has the key from one run to the next."""
 
+import json
+from datetime import datetime, timedelta, timezone
+
 import pytest
 
-from background_task.attempt import Discarded, Failed, Succeeded
+from background_task.attempt import Discarded, Failed, Retry, Succeeded
 from background_task.models import Task
 from background_task.uniqueness import KEPT
 from tests.store.rows import add
 from tests.unique.rows import LATER, NAMES, keys, unique
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+NINE = datetime(2031, 5, 5, 9, tzinfo=timezone.utc)
+NOON = NINE + timedelta(hours=3)
 
 
 def run(store, outcome, *, in_group=False, **options):
@@ -102,3 +108,18 @@ def test_old_way_to_repeat_a_task_by_hand_leaves_the_key_where_it_is():
     task = call(7, repeat=3600)
     assert task.create_repetition().unique_key is None
     assert len(keys()) == 1
+
+
+@pytest.mark.parametrize("repeat", [3600, "0 * * * *"])
+def test_extend_of_a_run_that_is_tried_again_moves_its_chain(store, repeat):
+    """The time for which the run was scheduled, kept over the retry, counts no more."""
+    call = unique(unique_until="finish", on_conflict="extend")
+    call.using(catch_up="all")(7, repeat=repeat, schedule=NINE)
+    claim = store.claim_one(Task.objects.get().pk, "w", now=NINE)
+    store.finish(claim, Retry("x", timedelta(minutes=1)), now=NINE)
+    assert call(7, schedule=NOON) is None
+    claim = store.claim_one(Task.objects.get().pk, "w", now=NOON)
+    store.finish(claim, Succeeded(), now=NOON)
+    row = Task.objects.get()
+    assert row.run_at == NOON + timedelta(hours=1)
+    assert json.loads(row.options) == {"catch_up": "all", "unique": "finish"}
