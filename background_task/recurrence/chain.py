@@ -53,14 +53,14 @@ def begin_chain(rule: Rule, run_at: datetime | None) -> tuple[Rule, datetime]:
         InvalidOptionError: There is no such moment any more.
     """
     now = timezone.now()
-    if run_at is not None:
+    if run_at is None and not isinstance(rule, Crontab | RecurrenceRule):
+        run_at = now
+    if run_at is not None:  # the very same moment: a later one would be the second occurrence
         return rule.anchored(instant(run_at)), run_at
     start = instant(now)
     if start.microsecond:  # rules count whole seconds, and the first of them is not to be past
         start = start.replace(microsecond=0) + SECOND
     anchored = rule.anchored(start)
-    if not isinstance(rule, Crontab | RecurrenceRule):
-        return anchored, now
     first = anchored.after(start - TICK, start=start)
     if first is None:
         raise InvalidOptionError(

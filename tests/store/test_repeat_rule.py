@@ -119,6 +119,22 @@ def test_rrule_without_a_start_begins_now(repeat):
     assert before <= report(repeat=repeat).run_at <= before + timedelta(seconds=60)
 
 
+@pytest.mark.parametrize("catch_up", ["skip", "one", "all"])
+@pytest.mark.parametrize(
+    "step", [relativedelta(hours=1), timedelta(hours=1, microseconds=1)], ids=str
+)
+def test_chain_that_begins_now_has_its_second_run_a_step_later(
+    any_store, monkeypatch, step, catch_up
+):
+    """Not at the next full second, which a quick worker does not even wait for."""
+    moment = START + timedelta(microseconds=900_000)
+    monkeypatch.setattr("background_task.recurrence.chain.timezone.now", lambda: moment)
+    task = report.using(catch_up=catch_up)(repeat=step)
+    assert task.run_at == moment
+    following = run(any_store, task, Succeeded(), now=moment + timedelta(microseconds=9))
+    assert following.run_at == moment + step
+
+
 @pytest.mark.django_db
 def test_rule_without_times_of_its_own_begins_now():
     before = right_now()
