@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import reprlib
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -231,6 +232,26 @@ def brief(value: Any) -> str:
         return _REPR.repr(value)
     except ValueError:  # a number of thousands of digits
         return f"<{type(value).__name__}>"
+
+
+def number_of(value: Any, *, what: str, most: int, remedy: str) -> int:
+    """Return a whole number from 1 to ``most``, or raise.
+
+    Raises:
+        InvalidOptionTypeError: It is no whole number.
+        InvalidOptionError: It is out of range; the message ends with ``remedy``.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
+        raise InvalidOptionTypeError(
+            f"{what} {brief(value)} is of type {type(value).__name__}; use a whole number"
+        )
+    if not 1 <= number <= most:
+        raise InvalidOptionError(f"{what} {brief(value)} is out of range; {remedy}")
+    return number
 
 
 def duration_of(value: Any, *, what: str) -> timedelta:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import operator
 import re
 import string
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +11,7 @@ from datetime import timedelta
 from typing import Any, TypeAlias, TypedDict, cast
 
 from .call import Parameters
-from .exceptions import InvalidOptionError, InvalidOptionTypeError, brief, duration_of
+from .exceptions import InvalidOptionError, InvalidOptionTypeError, brief, duration_of, number_of
 
 #: How people write a rate: ``"100/m"``, ``"5/30s"``, or a pair of a number and a duration.
 RateLimitLike: TypeAlias = "str | tuple[int, float | timedelta]"
@@ -96,20 +95,8 @@ def max_concurrency(value: Any) -> int:
         InvalidOptionTypeError: It is no whole number.
         InvalidOptionError: It is out of range.
     """
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool):
-        raise InvalidOptionTypeError(
-            f"max_concurrency {brief(value)} is of type {type(value).__name__}; use a whole number"
-        )
-    if not 1 <= number < 2**31:
-        raise InvalidOptionError(
-            f"max_concurrency {brief(value)} is out of range; use 1 or more (to let none run, "
-            "pause the function)"
-        )
-    return number
+    remedy = "use 1 or more (to let none run, pause the function)"
+    return number_of(value, what="max_concurrency", most=2**31 - 1, remedy=remedy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeAlias, TypedDict
 
 from .backoff import BackoffLike, Seconds, check_wait, from_json, make_backoff
-from .exceptions import InvalidOptionError, InvalidOptionTypeError, brief, moment_of
+from .exceptions import InvalidOptionError, InvalidOptionTypeError, brief, moment_of, number_of
 from .limiter import RateLimit, RateLimitLike, max_concurrency
 
 #: What the column of attempts holds.
@@ -105,20 +105,8 @@ def name_of(kind: type) -> str:
 
 
 def _max_attempts(value: Any) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool):
-        raise InvalidOptionTypeError(
-            f"max_attempts {brief(value)} is of type {type(value).__name__}; use a whole number"
-        )
-    if not 1 <= number <= LARGEST_ATTEMPTS:
-        raise InvalidOptionError(
-            f"max_attempts {brief(value)} is out of range; "
-            f"use 1 (never retry) to {LARGEST_ATTEMPTS}"
-        )
-    return number
+    remedy = f"use 1 (never retry) to {LARGEST_ATTEMPTS}"
+    return number_of(value, what="max_attempts", most=LARGEST_ATTEMPTS, remedy=remedy)
 
 
 def _exceptions(what: str) -> Callable[[Any], tuple[ExceptionLike, ...]]:

@@ -6,13 +6,12 @@ They stand in the row, beside those of its policy, and each run hands them on to
 from __future__ import annotations
 
 import json
-import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypedDict, cast
 
-from .exceptions import InvalidOptionError, InvalidOptionTypeError, brief
+from .exceptions import InvalidOptionError, InvalidOptionTypeError, brief, number_of
 from .option import LARGEST_REPEAT
 from .policy_option import parse_overrides
 from .recurrence import CATCH_UPS, CatchUp
@@ -93,20 +92,8 @@ def check_repeat_count(value: Any) -> int:
         InvalidOptionError: There would be none.
         InvalidOptionTypeError: It is no whole number.
     """
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool):
-        raise InvalidOptionTypeError(
-            f"repeat_count {brief(value)} is of type {type(value).__name__}; use a whole number"
-        )
-    if not 1 <= number <= LARGEST_REPEAT:
-        raise InvalidOptionError(
-            f"repeat_count {brief(value)} is out of range; use 1 (once) to {LARGEST_REPEAT}, or "
-            "None for no end"
-        )
-    return number
+    remedy = f"use 1 (once) to {LARGEST_REPEAT}, or None for no end"
+    return number_of(value, what="repeat_count", most=LARGEST_REPEAT, remedy=remedy)
 
 
 def check_catch_up(value: Any) -> CatchUp:

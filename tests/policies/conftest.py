@@ -2,21 +2,12 @@
 
 import pytest
 
-from background_task.tasks import tasks
 from tests.compat.running import SignalLog
 from tests.policies.running import WAYS, Bench
 from tests.store.conftest import any_store
+from tests.worker.conftest import registry
 
-__all__ = ["any_store"]  # a fixture
-
-
-@pytest.fixture
-def registry():
-    """The registered functions; what a test registers is forgotten after it."""
-    before = dict(tasks._tasks)
-    yield tasks
-    tasks._tasks.clear()
-    tasks._tasks.update(before)
+__all__ = ["any_store", "registry"]  # fixtures
 
 
 @pytest.fixture

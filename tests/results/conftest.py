@@ -4,7 +4,9 @@ import pytest
 
 from background_task import telemetry
 from background_task.store import get_store
-from background_task.tasks import tasks
+from tests.worker.conftest import registry
+
+__all__ = ["registry"]  # a fixture
 
 OUTSIDE = pytest.mark.django_db(transaction=True)
 
@@ -12,15 +14,6 @@ OUTSIDE = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def store(db):
     return get_store()
-
-
-@pytest.fixture
-def registry():
-    """The registered functions; what a test registers is forgotten after it."""
-    before = dict(tasks._tasks)
-    yield tasks
-    tasks._tasks.clear()
-    tasks._tasks.update(before)
 
 
 @pytest.fixture
