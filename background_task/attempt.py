@@ -46,6 +46,8 @@ class Claim:
     limit_key: str | None = None
     #: When somebody cancelled the task, if that was before the claim.
     cancel_requested_at: datetime | None = None
+    #: The alias of the backend that queued the task; None if it came from ``@background``.
+    backend: str | None = None
 
     @property
     def attempt(self) -> int:

@@ -56,6 +56,8 @@ class TaskSpec:
     unique: UniqueKey | None = None
     #: Which runs count together in a limit; None if there is no limit.
     limit_key: str | None = None
+    #: The alias in ``TASKS`` of the backend that queues it; None for ``@background``.
+    backend: str | None = None
 
     @property
     def is_alone(self) -> bool:
@@ -271,6 +273,7 @@ def _build(spec: TaskSpec) -> Task:
     """Return the unsaved row of a call, everything checked before the database is touched."""
     task = Task.objects.new_task(args=spec.args, kwargs=spec.kwargs, **check_options(spec))
     task.limit_key = spec.limit_key
+    task.backend = spec.backend
     return task
 
 

@@ -59,6 +59,9 @@ class TaskRecord(Result):
     started_at = models.DateTimeField(null=True, editable=False)
     #: A rule of recurrence as text, for what ``repeat`` cannot say; see ``recurrence``.
     repeat_rule = models.TextField(null=True, editable=False)
+    #: The alias in ``TASKS`` of the backend that queued it; null if it came from ``@background``.
+    #: ``task_name`` is then the path of a ``django.tasks`` task, which need not be registered.
+    backend = models.CharField(max_length=64, null=True, editable=False)
     #: What this call says about retries, limits and the like, in JSON; null if nothing.
     options = models.TextField(null=True, editable=False)
 

@@ -233,6 +233,7 @@ class Task(TaskRecord):
             repeat_rule=self.repeat_rule,
             options=repeat_option.handed_on(self.options, chain),
             limit_key=self.limit_key,
+            backend=self.backend,
         )
 
     def _next_run_at(self, now: datetime, chain: repeat_option.Chain) -> datetime | None:

@@ -28,6 +28,7 @@ CLAIM_FIELDS = (
     "errors",
     "limit_key",
     "cancel_requested_at",
+    "backend",
 )
 
 #: How ``options`` begins to say that there is only one attempt; with more digits it says ten or
