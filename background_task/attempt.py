@@ -48,6 +48,9 @@ class Claim:
     cancel_requested_at: datetime | None = None
     #: The alias of the backend that queued the task; None if it came from ``@background``.
     backend: str | None = None
+    enqueued_at: datetime | None = None
+    #: The time of the first claim.
+    started_at: datetime | None = None
 
     @property
     def attempt(self) -> int:
@@ -98,12 +101,14 @@ class Failed:
         repeats: Whether a repeating task goes on nevertheless.
         has_begun: Whether the function was called, which counts as an attempt.
         exception: The class of the exception, as ``module.Class``; empty if there was none.
+        raised: The exception itself, for whoever is told of the end of the run.
     """
 
     error: str
     repeats: bool = False
     has_begun: bool = True
     exception: str = ""
+    raised: BaseException | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +195,7 @@ def error_of(claim: Claim, outcome: Retry | Failed | Cancelled, *, at: datetime)
         traceback=outcome.error,
         at=at,
         worker=claim.owner,
+        started_at=claim.locked_at,
     )
 
 
@@ -212,7 +218,14 @@ def after_exception(
         return Discarded(verdict.reason)
     path = path_of(exception)
     if not isinstance(verdict, Again):
-        return Failed(format_error(exception), repeats=terms.repeat_on_failure, exception=path)
+        # Only the framework of queued tasks is shown the exception; a frame may hold much.
+        raised = None if claim.backend is None else exception
+        return Failed(
+            format_error(exception),
+            repeats=terms.repeat_on_failure,
+            exception=path,
+            raised=raised,
+        )
     is_wish = issubclass(type(exception), RetryLater)
     error = ""
     if verdict.spends_attempt:

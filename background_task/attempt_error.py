@@ -30,6 +30,7 @@ class AttemptError:
         traceback: The traceback as text, a long one without its middle.
         at: When that was recorded; None if it cannot be read.
         worker: The name of the worker.
+        started_at: When the attempt began; None if it cannot be read.
     """
 
     attempt: int
@@ -37,6 +38,7 @@ class AttemptError:
     traceback: str
     at: datetime | None
     worker: str
+    started_at: datetime | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return what is stored."""
@@ -46,6 +48,7 @@ class AttemptError:
             "traceback": _bounded(self.traceback),
             "at": None if self.at is None else self.at.isoformat(),
             "worker": self.worker,
+            "started_at": None if self.started_at is None else self.started_at.isoformat(),
         }
 
     @classmethod
@@ -57,13 +60,14 @@ class AttemptError:
             TypeError: Something is of a wrong type.
             ValueError: Something cannot be read.
         """
-        at = stored.get("at")
+        at, started_at = stored.get("at"), stored.get("started_at")
         return cls(
             attempt=int(stored["attempt"]),
             exception_class_path=str(stored["exception_class_path"]),
             traceback=str(stored["traceback"]),
             at=None if at is None else datetime.fromisoformat(at),
             worker=str(stored.get("worker", "")),
+            started_at=None if started_at is None else datetime.fromisoformat(started_at),
         )
 
 

@@ -43,11 +43,24 @@ class Parameters:
     Args:
         name: The name of the task; kept as ``.name``.
         function: Its own signature counts, not that of one it wraps; it may have none.
+        skips_first: Whether the first argument is none of the call's.
+        options: The keywords that a call takes beside those of the function.
     """
 
-    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+    def __init__(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        *,
+        skips_first: bool = False,
+        options: Sequence[str] = RESERVED,
+    ) -> None:
         self.name = name
+        self._options = options
         self._signature = _signature_of(function)
+        if skips_first and self._signature is not None:
+            own = list(self._signature.parameters.values())[1:]
+            self._signature = self._signature.replace(parameters=own)
         self._accepted: set[tuple[Any, ...]] = set()
 
     @property
@@ -90,9 +103,9 @@ class Parameters:
         try:
             self._signature.bind(*args, **kwargs)
         except TypeError as error:
+            options = f", and the options {', '.join(self._options)}" if self._options else ""
             raise InvalidOptionTypeError(
-                f"{self.name} cannot be called so: {error}; it takes {self._signature}, and the "
-                f"options {', '.join(RESERVED)}"
+                f"{self.name} cannot be called so: {error}; it takes {self._signature}{options}"
             ) from None
         if len(self._accepted) < MOST_FORMS:
             self._accepted.add(form)

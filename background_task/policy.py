@@ -196,6 +196,10 @@ class Policy:
         return replace(self, problems=self.problems + problems) if problems else self
 
 
+#: Of what says nothing, where retries have to be asked for.
+ONCE = Policy(max_attempts=1)
+
+
 def _is_listed(kind: type[BaseException], listed: Iterable[ExceptionLike]) -> bool:
     names = {name for name in listed if isinstance(name, str)}
     classes = tuple(each for each in listed if not isinstance(each, str))

@@ -58,6 +58,8 @@ class TaskSpec:
     limit_key: str | None = None
     #: The alias in ``TASKS`` of the backend that queues it; None for ``@background``.
     backend: str | None = None
+    #: What the task is called; None for a new name. A UUID, or the database's expression for one.
+    uid: Any = None
 
     @property
     def is_alone(self) -> bool:
@@ -273,7 +275,7 @@ def _build(spec: TaskSpec) -> Task:
     """Return the unsaved row of a call, everything checked before the database is touched."""
     task = Task.objects.new_task(args=spec.args, kwargs=spec.kwargs, **check_options(spec))
     task.limit_key = spec.limit_key
-    task.backend = spec.backend
+    task.backend, task.uid = spec.backend, spec.uid
     return task
 
 

@@ -9,6 +9,8 @@ from typing import Any, Protocol, TypeAlias
 from django.apps import apps
 from django.utils.module_loading import module_has_submodule
 
+from .attempt import Claim
+
 
 class Registered(Protocol):
     """What the worker needs to know of a decorated function."""
@@ -20,6 +22,19 @@ class Registered(Protocol):
 
 
 Registry: TypeAlias = Mapping[str, Registered]
+
+
+def find(registry: Registry, claim: Claim) -> Registered | None:
+    """Return the function of a row; None if this process does not have it.
+
+    That of ``@background`` stands in the registry. The path of a task that a backend of
+    ``django.tasks`` has queued is looked up, which imports its module.
+    """
+    if claim.backend is None:
+        return registry.get(claim.task_name)
+    from .queued_task import find_queued  # not every project has that framework
+
+    return find_queued(claim.task_name, claim.backend)
 
 
 def import_task_modules() -> list[str]:

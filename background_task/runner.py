@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -13,7 +12,7 @@ from typing import Any, Protocol
 from django.db import Error, models, router
 
 from . import producer, signals, telemetry
-from .attempt import Claim, Released
+from .attempt import Claim
 from .exceptions import BackgroundTaskError
 from .identity import new_worker_name
 from .models import Task
@@ -24,10 +23,10 @@ from .settings import app_settings
 from .store import Store, get_store, is_outage
 from .store.gate import Gates
 from .uniqueness import UniqueKey
-from .worker import End, record, run_claim
+from .worker.here import run_here
 from .worker.hygiene import close_connections, orderly
 from .worker.recovery import recover
-from .worker.run import KEYBOARD_INTERRUPT, call
+from .worker.run import call
 
 
 class Proxy(Protocol):
@@ -208,12 +207,7 @@ def bg_runner(proxy_task: Proxy, task: Task | None = None, /, *args: Any, **kwar
         if claim is None:
             telemetry.event("not_ours", task=task)
             return
-    started = time.monotonic()
-    outcome = run_claim(claim, {claim.task_name: proxy_task}, store=store)
-    ended = time.monotonic()
-    record(store, End.of(claim, outcome, seconds=ended - started, ended=ended))
-    if isinstance(outcome, Released) and outcome.reason == KEYBOARD_INTERRUPT:
-        raise KeyboardInterrupt
+    run_here(claim, {claim.task_name: proxy_task}, store=store)
 
 
 def _claim_row(task: Task, *, store: Store, owner: str) -> Claim | None:

@@ -45,6 +45,10 @@ MESSAGES = {
         ),
     ),
     "not_kept": ("info", "What %(claim)s returned is not kept: %(reason)s"),
+    "untold": (
+        "warning",
+        "Receivers of django.tasks were not told that %(claim)s has ended: %(exception)r",
+    ),
     "unreported": ("warning", "The progress of %(claim)s could not be written: %(exception)r"),
     "chain_broken": (
         "error",

@@ -16,6 +16,7 @@ An event has a name and keyword fields. The events of this library:
 ``reduced``        ``claim``, ``exception``: the outcome was stored in its simplest form
 ``mess``           ``claim``, ``what``: what a task left behind was put in order
 ``not_kept``       ``claim``, ``reason``: the run is done, but its return value cannot be kept
+``untold``         ``claim``, ``exception``: receivers of ``django.tasks`` were not told of its end
 ``unreported``     ``claim``, ``exception``: its progress could not be written
 ``overrun``        ``claim``, ``seconds``: a run takes longer than MAX_RUN_TIME
 ``blocked``        ``claim``, ``seconds``, ``where``: a coroutine keeps the event loop from others

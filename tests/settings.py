@@ -31,6 +31,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "background_task",
     "tests.app",
+    *(["django_tasks"] if django.VERSION < (6, 0) else []),
 ]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -100,6 +101,14 @@ def server_address() -> dict[str, Any]:
 DATABASE = os.environ.get("BACKGROUND_TASK_TEST_DATABASE", "sqlite")
 DATABASES = {
     "default": {"sqlite": sqlite, "postgresql": postgresql, "mariadb": mariadb}[DATABASE]()
+}
+
+BACKEND = "background_task.backends.DatabaseBackend"
+TASKS = {
+    "default": {"BACKEND": BACKEND, "QUEUES": ["default", "other"]},
+    "any": {"BACKEND": BACKEND, "QUEUES": []},
+    "immediate": {"BACKEND": BACKEND, "OPTIONS": {"immediate": True}},
+    "retrying": {"BACKEND": BACKEND, "OPTIONS": {"max_attempts": 3, "backoff": 0}},
 }
 
 globals().update(json.loads(os.environ.get("BACKGROUND_TASK_TEST_SETTINGS", "{}")))

@@ -14,6 +14,7 @@ from ..option import check_queue
 from ..settings import app_settings
 from ..worker import Options
 from ..worker.recycle import resident_mib
+from ..worker.served import own_backends
 
 
 class Queues(Action):
@@ -56,6 +57,16 @@ OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
             "metavar": "NAME[:WEIGHT]",
             "help": "run only tasks of this queue; may be repeated, then with weights by which the "
             "slots are divided (default: all queues)",
+        },
+    ),
+    (
+        ("--backend",),
+        {
+            "dest": "backend",
+            "action": "append",
+            "metavar": "ALIAS",
+            "help": "run only tasks that this backend of TASKS has queued; may be repeated "
+            "(default: those of all our backends, and of @background)",
         },
     ),
     (
@@ -172,12 +183,13 @@ def check(options: Mapping[str, Any]) -> Options:
     if threads is None and app_settings.BACKGROUND_TASK_RUN_ASYNC:
         threads = app_settings.BACKGROUND_TASK_ASYNC_THREADS
     queues, weights = check_queues(options.get("queue"))
+    backends = check_backends(options.get("backend"))
     return Options(
         queues=queues,
         sleep=sleep,
         duration=duration,
         threads=threads,
-        lease=timedelta(seconds=app_settings.BACKGROUND_TASK_LEASE_SECONDS),
+        lease=_lease(backends),
         shutdown=app_settings.BACKGROUND_TASK_SHUTDOWN_SECONDS,
         concurrency=options.get("concurrency"),
         max_tasks=options.get("max_tasks"),
@@ -185,7 +197,35 @@ def check(options: Mapping[str, Any]) -> Options:
         max_age=options.get("max_age"),
         is_ticking=not options.get("no_periodic"),
         weights=weights,
+        backends=backends,
     )
+
+
+def check_backends(given: str | Sequence[str] | None) -> list[str] | None:
+    """Return the aliases to serve; None for all, and ``@background``.
+
+    Raises:
+        CommandError: One is not ours.
+    """
+    if given is None:
+        return None
+    aliases, own = [given] if isinstance(given, str) else list(given), own_backends()
+    for alias in aliases:
+        if alias not in own:
+            known = ", ".join(map(repr, own)) or "none"
+            raise CommandError(
+                f"--backend {alias}: TASKS has no DatabaseBackend of background_task under that "
+                f"name; it has {known}"
+            )
+    return aliases
+
+
+def _lease(aliases: Sequence[str] | None) -> timedelta:
+    """Return the shortest lease that the setting or a backend that is served asks for."""
+    own = own_backends().items()
+    asked = [each.lease for alias, each in own if aliases is None or alias in aliases]
+    setting = timedelta(seconds=app_settings.BACKGROUND_TASK_LEASE_SECONDS)
+    return min([setting, *(lease for lease in asked if lease is not None)])
 
 
 def check_queues(

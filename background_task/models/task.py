@@ -167,6 +167,7 @@ class Task(TaskRecord):
             traceback=self.last_error,
             at=timezone.now(),
             worker=self.locked_by or "",
+            started_at=self.locked_at,
         )
         self.errors = appended(self.errors, error)
         if self.has_reached_max_attempts() or isinstance(err, InvalidTaskError):

@@ -6,7 +6,7 @@ The store is the only writer of rows once they are queued. All writes for a clai
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from uuid import UUID
@@ -23,6 +23,7 @@ from .cancel import Cancellation
 from .ending import CANCELLED
 from .pause import NOTHING, OnHold, Pauses, Place, Unnamed
 from .result import CLAIM_FIELDS, Candidate, Due, Finish, chosen
+from .wanted import NO_BACKENDS, Wanted
 
 #: Keys in one statement; SQLite once took no more than 999 parameters.
 MOST_KEYS = 500
@@ -52,6 +53,7 @@ class Store(Cancellation):
         owner: str,
         names: Collection[str],
         *,
+        backends: Mapping[str, bool] = NO_BACKENDS,
         queues: Collection[str] = (),
         limit: int = 1,
         ahead: int = 0,
@@ -71,6 +73,8 @@ class Store(Cancellation):
         Args:
             owner: The worker's name.
             names: The functions it knows; rows of others are left for other workers.
+            backends: The aliases of the backends whose tasks it runs, and of each whether its rows
+                may be taken ahead.
             queues: The queues it serves; none means all, the unnamed one included.
             limit: The most rows to take to be run at once.
             ahead: The most rows to take on top, to be run next.
@@ -80,8 +84,9 @@ class Store(Cancellation):
         now = self.now() if now is None else now
         # Read outside the transaction: on SQLite one that begins by reading cannot wait for
         # another writer. What a rival changes meanwhile, ``_take`` notices.
-        found = self._candidates(names, queues=queues, limit=limit + ahead, now=now)
-        candidates = chosen(found, limit=limit, fragile=fragile)
+        wanted = Wanted(names, backends)
+        found = self._candidates(wanted, queues=queues, limit=limit + ahead, now=now)
+        candidates = chosen(found, limit=limit, fragile=fragile, backends=backends)
         if not candidates:
             return []
         with transaction.atomic(using=self.using):
@@ -108,28 +113,38 @@ class Store(Cancellation):
         return self._held(claim).exists()
 
     def look(
-        self, names: Collection[str], *, queues: Collection[str] = (), now: datetime | None = None
+        self,
+        names: Collection[str],
+        *,
+        backends: Mapping[str, bool] = NO_BACKENDS,
+        queues: Collection[str] = (),
+        now: datetime | None = None,
     ) -> Due:
         """Tell what an idle worker wants to know: when to come back, what it cannot run."""
         now = self.now() if now is None else now
         paused = self.pauses.read()
         waiting = self._waiting(queues, paused)
         later = waiting.filter(run_at__gt=now).order_by("run_at")
+        wanted = Wanted(names, backends)
+        known = Wanted([*names, *paused.functions], backends)
         return Due(
-            is_ready=self._runnable(names, queues=queues, now=now, paused=paused).exists(),
-            is_unknown=waiting.filter(run_at__lte=now)
-            .not_named([*names, *paused.functions])
-            .exists(),
+            is_ready=self._runnable(wanted, queues=queues, now=now, paused=paused).exists(),
+            is_unknown=known.unknown(waiting.filter(run_at__lte=now)).exists(),
             next_at=later.values_list("run_at", flat=True).first(),
         )
 
     def unknown_names(
-        self, names: Collection[str], *, queues: Collection[str] = (), limit: int = 5
+        self,
+        names: Collection[str],
+        *,
+        backends: Mapping[str, bool] = NO_BACKENDS,
+        queues: Collection[str] = (),
+        limit: int = 5,
     ) -> list[str]:
-        """Return some names of due rows that are neither among ``names`` nor paused."""
+        """Return some names of due rows that are not for such a worker, nor paused."""
         paused = self.pauses.read()
         due = self._waiting(queues, paused).filter(run_at__lte=self.now())
-        due = due.not_named([*names, *paused.functions])
+        due = Wanted([*names, *paused.functions], backends).unknown(due)
         return sorted(set(due.order_by().values_list("task_name", flat=True)[:1000]))[:limit]
 
     # -- finish ---------------------------------------------------------------------------------
@@ -278,15 +293,15 @@ class Store(Cancellation):
         return paused.leave_out(waiting)
 
     def _runnable(
-        self, names: Collection[str], *, queues: Collection[Place], now: datetime, paused: OnHold
+        self, wanted: Wanted, *, queues: Collection[Place], now: datetime, paused: OnHold
     ) -> TaskQuerySet:
         waiting = self._waiting(queues, paused).filter(run_at__lte=now)
-        return waiting.named(paused.others(names))
+        return wanted.without(paused.functions).among(waiting)
 
     def _candidates(
-        self, names: Collection[str], *, queues: Collection[str], limit: int, now: datetime
+        self, wanted: Wanted, *, queues: Collection[str], limit: int, now: datetime
     ) -> Sequence[Candidate]:
-        rows = self._runnable(names, queues=queues, now=now, paused=self.pauses.read())
+        rows = self._runnable(wanted, queues=queues, now=now, paused=self.pauses.read())
         return self._read(rows.order_by(f"{self.order}priority", "run_at", "pk")[:limit])
 
     def _read(self, rows: TaskQuerySet) -> list[Candidate]:

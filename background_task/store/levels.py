@@ -8,7 +8,7 @@ the due rows are one range of the index.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from itertools import islice
 from typing import Any
@@ -22,6 +22,7 @@ from ..models import Task, TaskQuerySet
 from .base import Store
 from .pause import NOTHING, OnHold, Place, Unnamed
 from .result import Candidate, Due
+from .wanted import NO_BACKENDS, Wanted
 
 #: How many levels one statement looks up; the first ones are mostly enough.
 LEVELS_AT_ONCE = 100
@@ -73,13 +74,14 @@ class LevelStore(Store):
     """A store for databases with recursive queries."""
 
     def _candidates(
-        self, names: Collection[str], *, queues: Collection[str], limit: int, now: datetime
+        self, wanted: Wanted, *, queues: Collection[str], limit: int, now: datetime
     ) -> Sequence[Candidate]:
         paused = self.pauses.read()
         candidates: list[Candidate] = []
-        places = self._places(queues, paused) if paused.others(names) else []
+        wanted = wanted.without(paused.functions)
+        places = self._places(queues, paused) if wanted else []
         for place in places:
-            candidates += self._of_place(names, place, limit=limit, now=now, paused=paused)
+            candidates += self._of_place(wanted, place, limit=limit, now=now, paused=paused)
         if len(places) > 1:
             sign = -1 if self.order else 1
             candidates.sort(
@@ -88,13 +90,13 @@ class LevelStore(Store):
         return candidates[:limit]
 
     def _of_place(
-        self, names: Collection[str], place: Place, *, limit: int, now: datetime, paused: OnHold
+        self, wanted: Wanted, place: Place, *, limit: int, now: datetime, paused: OnHold
     ) -> list[Candidate]:
         candidates: list[Candidate] = []
         queues = () if place is None else (place,)
         for priority, first_run_at in self._levels(place):
             if first_run_at <= now:
-                rows = self._runnable(names, queues=queues, now=now, paused=paused)
+                rows = self._runnable(wanted, queues=queues, now=now, paused=paused)
                 rows = rows.filter(priority=priority)
                 candidates += self._read(
                     self._lockable(rows.order_by(*range_of(place), "run_at", "pk"))[
@@ -106,7 +108,12 @@ class LevelStore(Store):
         return candidates
 
     def look(
-        self, names: Collection[str], *, queues: Collection[str] = (), now: datetime | None = None
+        self,
+        names: Collection[str],
+        *,
+        backends: Mapping[str, bool] = NO_BACKENDS,
+        queues: Collection[str] = (),
+        now: datetime | None = None,
     ) -> Due:
         """Tell what an idle worker wants to know, by index probes only.
 
@@ -121,13 +128,14 @@ class LevelStore(Store):
                 levels = self._levels_of(self._places(queues, paused))
         is_ready = is_unknown = False
         later = [run_at for _, _, run_at in levels if run_at > now]
-        known, mine = [*names, *paused.functions], paused.others(names)
+        mine = Wanted(names, backends).without(paused.functions)
+        known = Wanted([*names, *paused.functions], backends)
         for place, priority, run_at in levels:
             if run_at <= now:
                 waiting = self._waiting(() if place is None else (place,), paused)
                 due = waiting.filter(priority=priority, run_at__lte=now)
-                is_ready = is_ready or due.named(mine).exists()
-                is_unknown = is_unknown or due.not_named(known).exists()
+                is_ready = is_ready or mine.among(due).exists()
+                is_unknown = is_unknown or known.unknown(due).exists()
                 behind = waiting.filter(priority=priority, run_at__gt=now)
                 behind = behind.order_by(*range_of(place), "run_at")
                 later += behind.values_list("run_at", flat=True)[:1]

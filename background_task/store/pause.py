@@ -7,7 +7,6 @@ need, counts on it that from now on none begins.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -64,10 +63,6 @@ class OnHold:
 
     queues: frozenset[str] = frozenset()
     functions: frozenset[str] = frozenset()
-
-    def others(self, names: Collection[str]) -> Collection[str]:
-        """Return those of the functions that are not paused."""
-        return [name for name in names if name not in self.functions] if self.functions else names
 
     def leave_out(self, rows: TaskQuerySet) -> TaskQuerySet:
         """Return the rows that are in no paused queue.

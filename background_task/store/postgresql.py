@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from .levels import WAITING
 from .pause import NOTHING
 from .result import CLAIM_FIELDS, ONLY_ATTEMPT, Finish
 from .skip_locked import SkipLockedStore
+from .wanted import NO_BACKENDS, Wanted
 
 #: The levels of priority are found one by one, and only as many as are needed to fill the limit.
 #: The keys come as an array, so that the rows are found by their keys however large the table
@@ -33,11 +34,11 @@ WITH RECURSIVE lvl(priority) AS (
     SELECT rows_.id, rows_.may_wait, row_number() OVER () AS place
     FROM lvl CROSS JOIN LATERAL (
         SELECT t.id, t.attempts = 0 AND NOT t.task_name = ANY(%(fragile)s)
-            AND t.limit_key IS NULL
+            AND t.limit_key IS NULL AND (t.backend IS NULL OR t.backend = ANY(%(patient)s))
             AND (t.options IS NULL OR strpos(t.options, %(only)s) = 0) AS may_wait
         FROM {table} t
         WHERE {waiting} AND t.priority = lvl.priority AND t.run_at <= {now}
-            AND t.task_name = ANY(%(names)s)
+            AND (t.backend IS NULL AND t.task_name = ANY(%(names)s){queued})
         ORDER BY t.run_at, t.id LIMIT %(most)s FOR UPDATE SKIP LOCKED
     ) AS rows_ LIMIT %(most)s
 )
@@ -49,6 +50,9 @@ UPDATE {table} SET locked_by = %(owner)s, locked_at = {now},
 WHERE id = ANY(ARRAY(SELECT id FROM due WHERE place <= %(limit)s OR may_wait))
 RETURNING {columns}
 """
+
+#: Rows of backends; without any, the condition is as simple as it can be.
+QUEUED = " OR t.backend = ANY(%(backends)s) AND NOT t.task_name = ANY(%(paused)s)"
 
 #: The usual claim pays next to nothing for what is rare: if anything is paused, it finds no row.
 GUARD = " AND NOT EXISTS (SELECT 1 FROM {pauses})"
@@ -71,7 +75,7 @@ class Given:
     """What a claim was asked for; see ``Store.claim``."""
 
     owner: str
-    names: Collection[str]
+    wanted: Wanted
     limit: int
     ahead: int
     fragile: Collection[str]
@@ -86,6 +90,7 @@ class PostgreSQLStore(SkipLockedStore):
         owner: str,
         names: Collection[str],
         *,
+        backends: Mapping[str, bool] = NO_BACKENDS,
         queues: Collection[str] = (),
         limit: int = 1,
         ahead: int = 0,
@@ -97,7 +102,12 @@ class PostgreSQLStore(SkipLockedStore):
             now = self.now()
         if len(queues) < 2:  # else each has an index range of its own
             given = Given(
-                owner=owner, names=names, limit=limit, ahead=ahead, fragile=fragile, now=now
+                owner=owner,
+                wanted=Wanted(names, backends),
+                limit=limit,
+                ahead=ahead,
+                fragile=fragile,
+                now=now,
             )
             if claims := self._claim_at_once(given, queues, is_guarded=True):
                 return claims
@@ -105,10 +115,17 @@ class PostgreSQLStore(SkipLockedStore):
             if paused == NOTHING or not paused.queues.isdisjoint(queues):
                 return []
             if queues or not paused.queues:
-                given = replace(given, names=paused.others(names))
+                given = replace(given, wanted=given.wanted.without(paused.functions))
                 return self._claim_at_once(given, queues, is_guarded=False)
         return super().claim(
-            owner, names, queues=queues, limit=limit, ahead=ahead, fragile=fragile, now=now
+            owner,
+            names,
+            backends=backends,
+            queues=queues,
+            limit=limit,
+            ahead=ahead,
+            fragile=fragile,
+            now=now,
         )
 
     def _claim_at_once(
@@ -123,13 +140,17 @@ class PostgreSQLStore(SkipLockedStore):
         """
         params: dict[str, Any] = {
             "owner": given.owner,
-            "names": list(given.names),
+            "names": list(given.wanted.names),
+            "patient": [alias for alias, may_wait in given.wanted.backends.items() if may_wait],
             "fragile": list(given.fragile),
             "only": ONLY_ATTEMPT,
             "kept": KEPT,
             "limit": given.limit,
             "most": given.limit + given.ahead,
         }
+        if given.wanted.backends:
+            params["backends"] = list(given.wanted.backends)
+            params["paused"] = list(given.wanted.paused)
         waiting = WAITING
         for queue in queues:
             waiting, params["queue"] = f"queue = %(queue)s AND {waiting}", queue
@@ -139,6 +160,7 @@ class PostgreSQLStore(SkipLockedStore):
         statement = CLAIM.format(
             table=self.table,
             waiting=waiting,
+            queued=QUEUED if given.wanted.backends else "",
             guard=GUARD.format(pauses=pauses) if is_guarded else "",
             order="DESC" if self.order else "ASC",
             beyond="<" if self.order else ">",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -29,6 +29,8 @@ CLAIM_FIELDS = (
     "limit_key",
     "cancel_requested_at",
     "backend",
+    "enqueued_at",
+    "started_at",
 )
 
 #: How ``options`` begins to say that there is only one attempt; with more digits it says ten or
@@ -49,7 +51,8 @@ class Candidate:
 
     def claimed_by(self, owner: str, *, now: datetime) -> Claim:
         """Return the claim that marking this row for ``owner`` gives."""
-        values = {**self.values, "locked_at": now}
+        started_at = self.values["started_at"] or now
+        values = {**self.values, "locked_at": now, "started_at": started_at}
         return Claim(
             task_id=values.pop("pk"),
             number=(values.pop("claim_number") or 0) + 1,
@@ -60,19 +63,29 @@ class Candidate:
 
 
 def chosen(
-    candidates: Iterable[Candidate], *, limit: int, fragile: Collection[str]
+    candidates: Iterable[Candidate],
+    *,
+    limit: int,
+    fragile: Collection[str],
+    backends: Mapping[str, bool],
 ) -> list[Candidate]:
     """Leave out, of what is claimed ahead, rows that could be lost with it; see ``Store.claim``."""
-    return [row for place, row in enumerate(candidates) if place < limit or may_wait(row, fragile)]
+    return [
+        row
+        for place, row in enumerate(candidates)
+        if place < limit or may_wait(row, fragile, backends)
+    ]
 
 
-def may_wait(row: Candidate, fragile: Collection[str]) -> bool:
+def may_wait(row: Candidate, fragile: Collection[str], backends: Mapping[str, bool]) -> bool:
     """Tell whether a row has more than one attempt left, whatever becomes of this one.
 
     Nor may one that takes up room in a limit be kept waiting.
     """
     values = row.values
     if values["limit_key"] is not None:
+        return False
+    if (alias := values["backend"]) is not None and not backends.get(alias):
         return False
     is_fragile = values["task_name"] in fragile or ONLY_ATTEMPT in (values["options"] or "")
     return not values["attempts"] and not is_fragile

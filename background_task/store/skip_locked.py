@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from django.db import transaction
@@ -11,6 +11,7 @@ from ..attempt import Claim
 from ..models import TaskQuerySet
 from .group import GroupStore
 from .result import chosen
+from .wanted import NO_BACKENDS, Wanted
 
 
 class SkipLockedStore(GroupStore):
@@ -21,6 +22,7 @@ class SkipLockedStore(GroupStore):
         owner: str,
         names: Collection[str],
         *,
+        backends: Mapping[str, bool] = NO_BACKENDS,
         queues: Collection[str] = (),
         limit: int = 1,
         ahead: int = 0,
@@ -30,8 +32,10 @@ class SkipLockedStore(GroupStore):
         """Lock the rows, then mark them all with one statement."""
         now = self.now() if now is None else now
         with transaction.atomic(using=self.using):
-            found = self._candidates(names, queues=queues, limit=limit + ahead, now=now)
-            candidates = chosen(found, limit=limit, fragile=fragile)
+            found = self._candidates(
+                Wanted(names, backends), queues=queues, limit=limit + ahead, now=now
+            )
+            candidates = chosen(found, limit=limit, fragile=fragile, backends=backends)
             if not candidates:
                 return []
             claims = [candidate.claimed_by(owner, now=now) for candidate in candidates]

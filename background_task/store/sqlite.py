@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,7 @@ from ..models import Task, TaskQuerySet
 from ..uniqueness import KEPT
 from .group import ONCE, GroupStore, Proof, Results, grouped, in_sql, proof, results_of
 from .result import CLAIM_FIELDS, Candidate, Finish, chosen
+from .wanted import NO_BACKENDS, Wanted
 
 CLAIM = """
 UPDATE {table} SET locked_by = %s, locked_at = %s, claim_number = COALESCE(claim_number, 0) + 1,
@@ -25,6 +26,12 @@ UPDATE {table} SET locked_by = %s, locked_at = %s, claim_number = COALESCE(claim
 WHERE id IN ({keys}) AND locked_by IS NULL AND failed_at IS NULL AND run_at <= %s{queues}{fresh}
 RETURNING {columns}
 """
+
+#: What has to be known of a row to choose it.
+CANDIDATE_FIELDS = (
+    *("pk", "priority", "run_at", "attempts"),
+    *("task_name", "backend", "options", "limit_key"),
+)
 
 HELD = "id IN ({keys}) AND claim_number = {number:d} AND locked_by = %s"
 
@@ -37,6 +44,7 @@ class SQLiteStore(GroupStore):
         owner: str,
         names: Collection[str],
         *,
+        backends: Mapping[str, bool] = NO_BACKENDS,
         queues: Collection[str] = (),
         limit: int = 1,
         ahead: int = 0,
@@ -48,8 +56,10 @@ class SQLiteStore(GroupStore):
         An idle worker only looks: it keeps no writer waiting.
         """
         now = self.now() if now is None else now
-        found = self._candidates(names, queues=queues, limit=limit + ahead, now=now)
-        keys = [row.pk for row in chosen(found, limit=limit, fragile=fragile)]
+        found = self._candidates(
+            Wanted(names, backends), queues=queues, limit=limit + ahead, now=now
+        )
+        keys = [row.pk for row in chosen(found, limit=limit, fragile=fragile, backends=backends)]
         if not keys:
             return []
         moment = self._moment(now)
@@ -70,8 +80,7 @@ class SQLiteStore(GroupStore):
         return bool(self._held(claim).update(attempts=F("attempts")))
 
     def _read(self, rows: TaskQuerySet) -> list[Candidate]:
-        wanted = ("pk", "priority", "run_at", "attempts", "task_name", "options", "limit_key")
-        return [Candidate(values) for values in rows.values(*wanted)]
+        return [Candidate(values) for values in rows.values(*CANDIDATE_FIELDS)]
 
     def _archive_many(
         self, claims: Collection[Claim], results: Results, *, now: datetime | None

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from .. import payload, telemetry
 from ..attempt import Claim
 from ..limiter import hashed, of_function
-from ..registry import Registry
+from ..registry import Registry, find
 from ..store import Store
 from ..store.gate import MOST_GATES, Gates, Limit
 from .heartbeat import BEATS_PER_LEASE
@@ -119,7 +119,7 @@ class Admission:
         return sum(each.number for each in called)
 
     def _limit_of(self, claim: Claim) -> Limit | None:
-        if claim.limit_key is None and not policy_of(claim.task_name, self.registry).is_limited:
+        if claim.limit_key is None and not policy_of(find(self.registry, claim)).is_limited:
             return None
         terms = terms_of(claim, self.registry)
         if not terms.is_limited:  # it had a limit when it was stored
@@ -135,7 +135,7 @@ class Admission:
 
         A row from before the function had a limit has no stored key: this is its key then.
         """
-        proxy = self.registry.get(claim.task_name)
+        proxy = find(self.registry, claim)
         try:
             args, kwargs = payload.decode(claim.task_params, load=claim.limit_key is None)
             text = getattr(proxy, "limit_text", _no_limit)(args, kwargs)

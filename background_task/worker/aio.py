@@ -302,7 +302,8 @@ class AsyncExecutor:
 
     def submit(self, claim: Claim) -> None:
         """Hand the claim to whoever runs its function."""
-        is_coroutine = claim.task_name in self._registry and self._is_coroutine(claim.task_name)
+        is_known = claim.backend is None and claim.task_name in self._registry
+        is_coroutine = is_known and self._is_coroutine(claim.task_name)
         (self._coroutines if is_coroutine else self._functions).submit(claim)
 
     def work_off(self) -> None:

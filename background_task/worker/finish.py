@@ -298,6 +298,10 @@ def tell(
         _announce_retry(store, claim)
     else:
         telemetry.event("release", claim=claim, reason=outcome.reason)
+    if claim.backend is not None:
+        from .queued import tell_finished  # not every project has that framework
+
+        tell_finished(claim, outcome, finish)
 
 
 def _announce_retry(store: Store, claim: Claim) -> None:

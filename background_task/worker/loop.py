@@ -23,7 +23,7 @@ from .heartbeat import Heartbeat, Identity, Watchdog
 from .hygiene import close_connections, is_in_memory, refresh_connections
 from .options import COUNTERS, Options, Summary
 from .outage import LONGEST_OUTAGE_SECONDS
-from .part import Part, make_executor
+from .part import Part, make_executor, wanted_by
 from .periodic import Ticker
 from .recovery import Recovery
 from .retirement import Retirement
@@ -339,10 +339,12 @@ class Loop:
             self.wakeup.arm()
             return  # to look once more: what came before it was armed wakes nobody
         now = self.store.now()
-        is_all = len(parts) == len(self.parts)
-        names = self.registry if is_all else [name for part in parts for name in part.names()]
-        if (due := self.store.look(names, queues=self.options.queues, now=now)).is_unknown:
-            self.watch.tell_unknown(self.store, self.registry, queues=self.options.queues)
+        is_all = len(parts) == len(self.parts) and self.options.backends is None
+        names, backends = wanted_by(parts)
+        queues = self.options.queues
+        due = self.store.look(names, backends=backends, queues=queues, now=now)
+        if due.is_unknown and is_all:
+            self.watch.tell_unknown(self.store, names, backends=backends, queues=queues)
         sleep = max(self.options.sleep, SHORTEST_SLEEP_SECONDS)
         seconds = self.wakeup.longest_pause(time.monotonic() - self._idle_since, sleep)
         if due.is_ready:  # it became due a moment ago, or a rival is just taking it

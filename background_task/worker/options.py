@@ -26,6 +26,8 @@ class Options:
         is_ticking: Whether it puts the ticks of periodic tasks into the queue.
         weights: How to divide its slots among the queues it serves, by their names; None if
             priorities alone decide.
+        backends: The aliases in ``TASKS`` whose tasks it runs, and then no others; None for those
+            of all our backends, and of ``@background``.
     """
 
     queues: Sequence[str] = ()
@@ -40,6 +42,7 @@ class Options:
     max_age: float | None = None
     is_ticking: bool = True
     weights: Mapping[str, int] | None = None
+    backends: Sequence[str] | None = None
 
     def queue_words(self) -> list[str]:
         """Return the queues as they stand on the command line, for people to read."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 
 from ..attempt import Claim, Outcome, Settled
 from ..registry import Registry
 from ..store import Store
+from ..store.wanted import NO_BACKENDS
 from .admission import Admission
 from .aio import AsyncExecutor, CoroutineExecutor
 from .control import Control
@@ -18,6 +19,7 @@ from .finish import End
 from .lanes import LANES
 from .options import Options
 from .pace import Pace
+from .served import served
 from .terms import fragile_names
 
 #: Two claims in a row that find nothing and take longer than this have looked at many rows. During
@@ -40,6 +42,7 @@ class Part:
         registry: The functions by name.
         admission: Lets claims through their limits.
         weights: How to divide what is claimed among queues; None leaves it to the priorities.
+        backends: The backends whose tasks it runs, too; see ``Store.claim``.
     """
 
     def __init__(
@@ -50,8 +53,10 @@ class Part:
         registry: Registry,
         admission: Admission,
         weights: Mapping[str, int] | None = None,
+        backends: Mapping[str, bool] = NO_BACKENDS,
     ) -> None:
         self.executor = executor
+        self.backends = backends
         self._registry = registry
         self._admission = admission
         self._shares = None if weights is None else Shares(weights)
@@ -96,12 +101,12 @@ class Part:
         if not limit and 2 * wanted <= ahead:  # enough is in hand
             return []
         names = self.names()
-        if not names:
+        if not names and not self.backends:
             return []
         begun = time.monotonic()
         first = 0 if self._is_trial_on(begun) else min(limit, 1)
         fragile = fragile_names(names, self._registry)
-        claim_some = partial(store.claim, owner, names, fragile=fragile)
+        claim_some = partial(store.claim, owner, names, backends=self.backends, fragile=fragile)
         claims = self._admitted(
             partial(claim_some, queues=queues)
             if self._shares is None
@@ -162,6 +167,13 @@ class Part:
         return End.of(claim, outcome, seconds=ended - started, ended=ended)
 
 
+def wanted_by(parts: Iterable[Part]) -> tuple[list[str], dict[str, bool]]:
+    """Return what some parts run together: functions by name, and the tasks of backends."""
+    parts = list(parts)
+    names = [name for part in parts for name in part.names()]
+    return names, {alias: may for part in parts for alias, may in part.backends.items()}
+
+
 def make_executor(
     options: Options,
     *,
@@ -189,13 +201,15 @@ def make_executor(
     """
     threads, concurrency = options.threads, options.concurrency
     part = partial(Part, registry=registry, admission=admission, weights=options.weights)
+    functions_part = partial(part, backends=served(options.backends))
+    registry = registry if options.backends is None else {}
     # In the caller's transaction (a ``TestCase``) threads would see no rows.
     if store.in_transaction() or (threads is None and concurrency is None):
         inline = InlineExecutor(work, control=control)
-        return inline, [part(inline, lambda: registry)]
+        return inline, [functions_part(inline, lambda: registry)]
     functions = ThreadExecutor(work, threads=threads or 1, control=control)
     if concurrency is None:
-        return functions, [part(functions, lambda: registry)]
+        return functions, [functions_part(functions, lambda: registry)]
     coroutines = CoroutineExecutor(
         slots=concurrency,
         lanes=threads or min(concurrency, LANES),
@@ -209,5 +223,5 @@ def make_executor(
     both = AsyncExecutor(coroutines, functions, registry=registry)
     return both, [
         part(coroutines, lambda: both.names(is_coroutine=True)),
-        part(functions, lambda: both.names(is_coroutine=False)),
+        functions_part(functions, lambda: both.names(is_coroutine=False)),
     ]

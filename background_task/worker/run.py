@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
@@ -45,6 +45,9 @@ from .control import Control
 from .hygiene import announce, close_connections, orderly
 from .limit import STRIKES, Run, after_cancel
 from .terms import terms_of, unbegun
+
+if TYPE_CHECKING:
+    from .queued import QueuedRun
 
 #: ``Released.reason`` of a task that was interrupted where no worker handles Ctrl-C.
 KEYBOARD_INTERRUPT = "Ctrl-C"
@@ -105,15 +108,18 @@ def _attempt(
     value, returned, pid = None, False, os.getpid()
     block = Block(claim, store) if terms.atomic else None
     try:
-        function = resolve(claim, registry)
+        queued = None if claim.backend is None else begin_queued(claim)
+        function = resolve(claim, registry) if queued is None else queued.function
         if function is None:
             return Released(f"no function is registered as {claim.task_name!r}")
-        args, kwargs = payload.decode(claim.task_params)
+        args, kwargs = payload.decode(claim.task_params) if queued is None else queued.call
         run = control.limits.run(claim, terms) if control else None
         task = current(claim, store=store, control=control, run=run, reporter=reporter)
         with block or nullcontext():
             with control.interruptible() if control else nullcontext():
                 value = call(function, args, kwargs, task=task, run=run, control=control)
+                if queued is not None:
+                    value = queued.packed(value)
                 returned = True
                 end_if_forked(pid)
             if block is not None:
@@ -138,6 +144,8 @@ def kept(claim: Claim, value: Any, terms: Policy) -> str | None:
     if value is None:
         return None
     keeps = terms.keep_result
+    if claim.backend is not None:
+        return None if keeps is False else value.text
     if not (app_settings.BACKGROUND_TASK_KEEP_RESULTS if keeps is None else keeps):
         return None
     try:
@@ -220,6 +228,19 @@ def end_if_forked(pid: int, exception: BaseException | None = None) -> None:
         with suppress(OSError, ValueError):
             stream.flush()
     os._exit(code)
+
+
+def begin_queued(claim: Claim) -> QueuedRun:
+    """Return the run of a task that a backend of ``django.tasks`` has queued; tell of its start.
+
+    Raises:
+        Exception: As ``QueuedRun``.
+    """
+    from .queued import QueuedRun  # not every project has that framework
+
+    run = QueuedRun(claim)
+    run.tell_started()
+    return run
 
 
 def resolve(claim: Claim, registry: Registry) -> Callable[..., Any] | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..attempt import NOT_BEGUN, Cancelled, Claim, Discarded, Failed
-from ..policy import Policy
-from ..registry import Registry
+from ..policy import ONCE, Policy
+from ..registry import Registered, Registry, find
 
 #: Of functions that say nothing, and of those that this process does not know.
 DEFAULT = Policy()
@@ -17,13 +17,13 @@ def terms_of(claim: Claim, registry: Registry) -> Policy:
 
     What cannot be read, because it is broken or of a newer version, is left out.
     """
-    policy = policy_of(claim.task_name, registry)
+    policy = policy_of(find(registry, claim), default=DEFAULT if claim.backend is None else ONCE)
     return policy if claim.options is None else policy.merged(claim.options)
 
 
-def policy_of(name: str, registry: Registry) -> Policy:
+def policy_of(registered: Registered | None, *, default: Policy = DEFAULT) -> Policy:
     """Return the options of a function."""
-    return getattr(registry.get(name), "policy", None) or DEFAULT
+    return getattr(registered, "policy", None) or default
 
 
 def fragile_names(names: Iterable[str], registry: Registry) -> list[str]:
@@ -32,7 +32,7 @@ def fragile_names(names: Iterable[str], registry: Registry) -> list[str]:
     Those that have one attempt only, which nothing may cost them but a run; and those with a limit,
     in which what only waits would take up room.
     """
-    policies = ((name, policy_of(name, registry)) for name in names)
+    policies = ((name, policy_of(registry.get(name))) for name in names)
     return [name for name, policy in policies if policy.max_attempts == 1 or policy.is_limited]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from .. import telemetry
@@ -74,10 +74,15 @@ class Watch:
             )
 
     def tell_unknown(
-        self, store: Store, names: Collection[str], *, queues: Collection[str]
+        self,
+        store: Store,
+        names: Collection[str],
+        *,
+        backends: Mapping[str, bool],
+        queues: Collection[str],
     ) -> None:
-        """Say once of each function for which rows are due that it is not among ``names``."""
-        found = store.unknown_names(names, queues=queues)
+        """Say once of each function for which rows are due that this worker does not run it."""
+        found = store.unknown_names(names, backends=backends, queues=queues)
         if not self._unknown_told.issuperset(found):
             self._unknown_told.update(found)
             telemetry.event("unknown", names=found)

@@ -70,7 +70,9 @@ def test_finish_retry_spends_an_attempt_and_unlocks(store, reduced):
     finish = store.finish(claim, Retry("Grüße", HOUR), now=now, reduced=reduced)
     assert finish == Finish()
     after = row(task.pk)
-    assert read_errors(after.pop("errors")) == [AttemptError(2, "", "Grüße", now, "w")]
+    assert read_errors(after.pop("errors")) == [
+        AttemptError(2, "", "Grüße", now, "w", claim.locked_at)
+    ]
     assert after | {"errors": None} == before | {
         "attempts": 2,
         "last_error": "Gr\\xfc\\xdfe" if reduced else "Grüße",

@@ -1,0 +1,137 @@
+"""What the worker needs to know of our backend of ``django.tasks``: its options.
+
+The part that queues tasks is ``backends.DatabaseBackend``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from .exceptions import InvalidOptionError, InvalidOptionTypeError, brief, duration_of
+from .policy import Policy
+from .policy_option import check_policy
+from .policy_task import PolicyTask, policy_options
+from .task_framework import BaseTaskBackend, InvalidTask, Task, task_backends
+
+#: What the columns hold.
+MOST_ALIAS_CHARS, MOST_QUEUE_CHARS, MOST_PATH_CHARS = 64, 190, 190
+
+#: The options of a policy that make sense for all tasks of a backend.
+POLICY = (
+    *("max_attempts", "backoff", "retry_on", "discard_on"),
+    *("timeout", "expires", "keep_result", "atomic"),
+)
+OPTIONS = (*POLICY, "immediate", "signals", "lease", "id_function")
+
+
+class QueueBackend(BaseTaskBackend):
+    """The options of an alias in ``TASKS``.
+
+    They are read as they are needed: a backend is made when the first task is decorated, before
+    the models are there.
+
+    Args:
+        alias: Its name in ``TASKS``.
+        params: What stands there: ``QUEUES`` and ``OPTIONS``.
+
+    Raises:
+        ImproperlyConfigured: An option is unknown, or its value cannot work.
+    """
+
+    task_class = PolicyTask
+    supports_defer = True
+    supports_async_task = True
+    supports_get_result = True
+    supports_priority = True
+
+    def __init__(self, alias: str, params: dict[str, Any]) -> None:
+        super().__init__(alias, params)
+        self.name = f"TASKS[{alias!r}]['OPTIONS']"
+        if len(alias) > MOST_ALIAS_CHARS:
+            raise ImproperlyConfigured(
+                f"TASKS has the alias {brief(alias)} of {len(alias)} characters; "
+                f"use at most {MOST_ALIAS_CHARS}"
+            )
+        if unknown := [name for name in self.options if name not in OPTIONS]:
+            raise ImproperlyConfigured(
+                f"{self.name} has no option {', '.join(map(str, unknown))}; "
+                f"it takes {', '.join(OPTIONS)}"
+            )
+        for name in ("immediate", "signals"):
+            if not isinstance(self.options.get(name, False), bool):
+                raise ImproperlyConfigured(
+                    f"{self.name}[{name!r}] is {brief(self.options[name])}; use True or False"
+                )
+        self.has_signals = bool(self.options.get("signals", True))
+        self.is_immediate = bool(self.options.get("immediate", False))
+        given = {name: self.options.get(name) for name in POLICY}
+        given = {name: value for name, value in given.items() if value is not None}
+        try:
+            check_policy(given)
+            #: Retries are on only where they are asked for.
+            self.policy_options: Mapping[str, Any] = {"max_attempts": 1, **given}
+            lease = self.options.get("lease")
+            self.lease = None if lease is None else duration_of(lease, what="lease")
+        except (InvalidOptionError, InvalidOptionTypeError) as error:
+            raise ImproperlyConfigured(f"{self.name}: {error}") from error
+        if self.lease is not None and not timedelta(seconds=1) <= self.lease <= timedelta(days=1):
+            raise ImproperlyConfigured(
+                f"{self.name}['lease'] is {brief(lease)}; use from 1 to 86400 seconds"
+            )
+
+    def policy_of(self, task: Task[..., Any]) -> Policy:
+        """Return the options of a task function: its own, and for the rest those given here."""
+        return Policy.make(**{**self.policy_options, **policy_options(task)})
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether tasks may be claimed before they can run: one lost then is an attempt lost."""
+        return bool(self.policy_options["max_attempts"] > 1)
+
+    @cached_property
+    def new_id(self) -> Callable[[], Any] | None:
+        """What makes the ids of results; None for our own.
+
+        Raises:
+            ImportError: The path leads nowhere.
+            ImproperlyConfigured: It is no function.
+        """
+        given = self.options.get("id_function")
+        function = import_string(given) if isinstance(given, str) else given
+        if function is not None and not callable(function):
+            raise ImproperlyConfigured(
+                f"{self.name}['id_function'] is {brief(given)}; use a function, or the path of "
+                "one, that returns a UUID"
+            )
+        return function
+
+    def validate_task(self, task: Task[..., Any]) -> None:
+        """Refuse a task that could not be stored, or not be run.
+
+        Raises:
+            InvalidTask: Says what is wrong.
+        """
+        super().validate_task(task)
+        if self.is_immediate and task.run_after is not None:
+            raise InvalidTask("Backend does not support run_after in immediate mode.")
+        for what, text, most in (
+            ("queue name", task.queue_name, MOST_QUEUE_CHARS),
+            ("path", task.module_path, MOST_PATH_CHARS),
+        ):
+            if len(text) > most:
+                raise InvalidTask(
+                    f"the {what} {brief(text)} of a task has {len(text)} characters; "
+                    f"use at most {most}"
+                )
+
+
+def own_backends() -> dict[str, QueueBackend]:
+    """Return our backends in ``TASKS`` by their aliases."""
+    found = ((alias, task_backends[alias]) for alias in task_backends)
+    return {alias: backend for alias, backend in found if isinstance(backend, QueueBackend)}
