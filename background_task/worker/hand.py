@@ -48,6 +48,8 @@ class Hand:
         #: Two rivals: the keeper hands claims back, and the loop adopts what it does not know.
         #: A claim adopted before its release would be run here and by whoever takes it next.
         self._lock = threading.Lock()
+        #: What was not allowed to begin, and is still among what its executor has.
+        self._refused: set[Claim] = set()
 
     def let_go_of_stalled(self) -> None:
         """Let others have what waits behind slow tasks."""
@@ -91,7 +93,10 @@ class Hand:
         if not self.is_unsure:
             return []
         with self._lock:
-            self.is_unsure = False
+            # Two rivals: this, and an executor that is about to drop what must not begin. Looked
+            # at before that, it would seem to run, and nobody would ever look again.
+            refused = self._refused.intersection(self._known())
+            self.is_unsure, self._refused = bool(refused), refused
             lost = self._unknown()
         if lost:
             telemetry.event("adopt", claims=lost)
@@ -109,7 +114,9 @@ class Hand:
             except Exception:  # noqa: BLE001 - see above
                 for part in self._parts:
                     part.take_back()
-                self.is_unsure = True
+                with self._lock:
+                    self._refused.add(claim)
+                    self.is_unsure = True
                 self._polling.wake()
                 return False
         return claim.owner == self._identity.name
@@ -124,9 +131,12 @@ class Hand:
         What runs is asked first. The other way round, a task that ended between the two questions
         would still be among the held and no longer among the running, and be run again.
         """
-        running = [claim for part in self._parts for claim in part.executor.claims()]
-        known = [*running, *self._gatherer.claims()]
+        known = [*self._known(), *self._gatherer.claims()]
         return claims_lost_on_the_way(self._store.held_by(self._identity.name), known)
+
+    def _known(self) -> list[Claim]:
+        """Return what runs or waits."""
+        return [claim for part in self._parts for claim in part.executor.claims()]
 
 
 class Keeper(threading.Thread):

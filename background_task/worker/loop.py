@@ -374,6 +374,7 @@ class Loop:
     def _at_most(self, seconds: float) -> float:
         """Shorten a wait so that neither a chore nor the end of the duration is missed."""
         due = min(chore.seconds_until_due() for chore in self.chores)
+        due = 0.0 if self.hand.is_unsure else due
         seconds = min(seconds, max(due, SHORTEST_SLEEP_SECONDS))
         if self.options.duration > 0:
             left = self.options.duration - (time.monotonic() - self._started)

@@ -6,14 +6,11 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from datetime import datetime, timezone
-from uuid import uuid4
 
 import pytest
 from django.db import OperationalError
 
 from background_task import telemetry
-from background_task.attempt import Claim
 from background_task.models import Task, Worker
 from background_task.store import get_store
 from background_task.worker import Control, burial
@@ -28,26 +25,11 @@ from background_task.worker.supervisor import (
     Supervisor,
     pause_after,
 )
+from tests.claims import a_claim
 from tests.store.rows import add, row, worker
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="descriptors are passed otherwise")
-
-
-def a_claim(number=1):
-    return Claim(
-        task_id=7,
-        number=number,
-        owner="host:1:token",
-        uid=uuid4(),
-        task_name="shop.tasks.slow",
-        task_params="[[], {}]",
-        verbose_name=None,
-        queue=None,
-        priority=0,
-        attempts=0,
-        run_at=datetime(2026, 1, 1, tzinfo=timezone.utc),
-    )
 
 
 @pytest.fixture
@@ -79,7 +61,7 @@ def child():
 def test_report_runs_names_them_with_their_limits(pipe):
     limits = Limits()
     limits.witness = Parent(1, orders=-1, reports=pipe[1])
-    run = Run(limits, a_claim(), 10)
+    run = Run(limits, a_claim(task_id=7), 10)
     run.call(lambda: limits.enforce())
     assert said(pipe[0]) == [f"B 7 1 {run.begun} 10", "T", "E 7 1"]
     limits.enforce()
@@ -97,7 +79,7 @@ def test_report_into_a_full_pipe_does_not_wait_and_is_made_good_later(pipe):
             pass
     with pytest.raises(BlockingIOError):
         os.write(pipe[1], b"\n")
-    run = Run(limits, a_claim(), 10)
+    run = Run(limits, a_claim(task_id=7), 10)
 
     def later():
         said(pipe[0])

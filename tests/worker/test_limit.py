@@ -6,37 +6,16 @@ import signal
 import threading
 import time
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from functools import partial
-from uuid import uuid4
 
 import pytest
 
-from background_task.attempt import Claim, Failed, Retry
+from background_task.attempt import Failed, Retry
 from background_task.exceptions import TaskTimeout
 from background_task.policy import Policy
 from background_task.worker.limit import GRACE_SECONDS, Limits, Run, after_timeout
+from tests.claims import a_claim
 from tests.waiting import wait_until
-
-
-def a_claim(**values):
-    moment = datetime(2026, 1, 1, tzinfo=timezone.utc)
-    return Claim(
-        **{
-            "task_id": 1,
-            "number": 1,
-            "owner": "host:1:token",
-            "uid": uuid4(),
-            "task_name": "shop.tasks.slow",
-            "task_params": "[[], {}]",
-            "verbose_name": None,
-            "queue": None,
-            "priority": 0,
-            "attempts": 0,
-            "run_at": moment,
-            **values,
-        }
-    )
 
 
 @contextmanager
