@@ -264,7 +264,8 @@ def canonical(row: dict[str, Any], scene: Any) -> dict[str, Any]:
         if name in row:
             row[name] = row[name] is not None
     if row["errors"]:
-        row["errors"] = [{**error, "at": ""} for error in json.loads(row["errors"])]
+        without = {"at": "", "started_at": ""}
+        row["errors"] = [{**error, **without} for error in json.loads(row["errors"])]
     return row
 
 
