@@ -58,17 +58,43 @@ __all__ = [
     "aprogress",
     "background",
     "cancel",
+    "cancel_tasks",
     "current_task",
     "exponential",
+    "fetch_task",
     "fixed",
+    "get_pending_task_count",
+    "get_queue_depths",
+    "get_queue_stats",
+    "get_task_counts",
     "pause",
     "paused",
     "periodic",
+    "process_one_task",
+    "process_tasks",
     "progress",
+    "purge_completed_tasks",
+    "requeue_stale_tasks",
     "resume",
+    "retry_tasks",
+    "run_task_by_id",
 ]
 
 if TYPE_CHECKING:
+    from .api import (
+        cancel_tasks,
+        fetch_task,
+        get_pending_task_count,
+        get_queue_depths,
+        get_queue_stats,
+        get_task_counts,
+        process_one_task,
+        process_tasks,
+        purge_completed_tasks,
+        requeue_stale_tasks,
+        retry_tasks,
+        run_task_by_id,
+    )
     from .cancellation import acancel, cancel
     from .current import aprogress, current_task, progress
     from .pausing import pause, paused, resume
@@ -132,3 +158,26 @@ else:
         from .current import aprogress as say
 
         return say(done, total, message)
+
+    def _of_api(name):
+        def call(*args, **kwargs):
+            from . import api
+
+            return getattr(api, name)(*args, **kwargs)
+
+        call.__name__ = call.__qualname__ = name
+        call.__doc__ = f"See ``background_task.api.{name}``."
+        return call
+
+    cancel_tasks = _of_api("cancel_tasks")
+    fetch_task = _of_api("fetch_task")
+    get_pending_task_count = _of_api("get_pending_task_count")
+    get_queue_depths = _of_api("get_queue_depths")
+    get_queue_stats = _of_api("get_queue_stats")
+    get_task_counts = _of_api("get_task_counts")
+    process_one_task = _of_api("process_one_task")
+    process_tasks = _of_api("process_tasks")
+    purge_completed_tasks = _of_api("purge_completed_tasks")
+    requeue_stale_tasks = _of_api("requeue_stale_tasks")
+    retry_tasks = _of_api("retry_tasks")
+    run_task_by_id = _of_api("run_task_by_id")

@@ -218,11 +218,11 @@ class DatabaseBackend(QueueBackend):
     def _run(self, result: TaskResult[..., Any]) -> None:
         """Run a task that has just been stored, on the caller's thread."""
         from .store import get_store
-        from .worker.here import run_here
+        from .worker.single import run_and_record
 
         store, owner = get_store(), f"{type(self).__module__}.{type(self).__qualname__}"
         key = store.tasks.filter(uid=UUID(result.id)).values_list("pk", flat=True).first()
         claim = None if key is None else store.claim_one(key, owner[:MAX_OWNER_CHARS])
         if claim is not None:  # else a worker was faster
-            run_here(claim, {}, store=store)
+            run_and_record(store, claim, {})
         result.refresh()

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.db import router
 
 from .attempt import Cancelling
-from .exceptions import InvalidOptionError, InvalidOptionTypeError, brief
+from .identity import uid_of
 from .models import CompletedTask, Task
-from .store import get_store
+from .store import Store, get_store
+from .store.selection import Selection
+
+#: How many keys are read at once.
+BATCH_SIZE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class CancelledTasks:
+    """What became of tasks that were to be cancelled.
+
+    Attributes:
+        found: How many there were.
+        cancelled: Those that waited, and are in the archive now; of a dry run, those that wait.
+        requested: Those that run, and have been asked to end; of a dry run, those that run.
+        late: Those that had finished in the meantime.
+    """
+
+    found: int = 0
+    cancelled: int = 0
+    requested: int = 0
+    late: int = 0
 
 
 def cancel(task: Task | CompletedTask | UUID | str) -> Cancelling:
@@ -38,23 +61,44 @@ def cancel(task: Task | CompletedTask | UUID | str) -> Cancelling:
     """
     if isinstance(task, Task | CompletedTask):
         return _cancel_row(task)
-    if isinstance(task, str):
-        try:
-            task = UUID(task)
-        except ValueError:
-            raise InvalidOptionError(
-                f"{brief(task)} is no uid; use what str(task.uid) gives, 32 hexadecimal digits"
-            ) from None
-    if not isinstance(task, UUID):
-        raise InvalidOptionTypeError(
-            f"{brief(task)} is of type {type(task).__name__}; use a task, its uid, or that as text"
-        )
-    return get_store().cancel(task)
+    return get_store().cancel(uid_of(task))
 
 
 async def acancel(task: Task | CompletedTask | UUID | str) -> Cancelling:
     """Do as ``cancel`` does, in a coroutine."""
     return await sync_to_async(cancel)(task)
+
+
+def cancel_many(store: Store, selection: Selection) -> CancelledTasks:
+    """Cancel tasks that are in the queue now, the oldest first.
+
+    Each is a transaction of its own, unless the caller is inside one.
+
+    Args:
+        store: Where the rows are.
+        selection: Which of them.
+    """
+    live = selection.among(store.tasks.filter(failed_at=None)).order_by("pk")
+    last = live.values_list("pk", flat=True).last()
+    seen: Counter[str] = Counter()
+    beyond = 0
+    while last is not None:
+        rows = live.filter(pk__gt=beyond, pk__lte=last)  # what comes meanwhile is not meant
+        keys = list(rows.values_list("pk", flat=True)[:BATCH_SIZE])
+        if not keys:
+            break
+        beyond = keys[-1]
+        seen.update(store.cancel(key) for key in keys)
+    late = seen["finished"] + seen["gone"]
+    return CancelledTasks(seen.total(), seen["cancelled"], seen["requested"], late)
+
+
+def count_cancellable(store: Store, selection: Selection) -> CancelledTasks:
+    """Return what ``cancel_many`` would find."""
+    live = selection.among(store.tasks.filter(failed_at=None))
+    waiting = live.filter(locked_by__isnull=True).count()
+    running = live.filter(locked_by__isnull=False).count()
+    return CancelledTasks(waiting + running, cancelled=waiting, requested=running)
 
 
 def _cancel_row(task: Task | CompletedTask) -> Cancelling:

@@ -8,6 +8,8 @@ import socket
 import time
 import uuid
 
+from .exceptions import InvalidOptionError, InvalidOptionTypeError, brief
+
 #: The width of the ``locked_by`` column.
 MAX_OWNER_CHARS = 64
 
@@ -30,6 +32,28 @@ def new_uids(count: int) -> list[uuid.UUID]:
     return [
         uuid.UUID(int=start | chance >> 62 << 64 | chance & (1 << 62) - 1) for chance in chances
     ]
+
+
+def uid_of(value: object) -> uuid.UUID:
+    """Return a ``uid`` given as such or as text.
+
+    Raises:
+        InvalidOptionTypeError: It is neither.
+        InvalidOptionError: The text is no ``uid``.
+    """
+    if isinstance(value, uuid.UUID):
+        return value
+    if not isinstance(value, str):
+        raise InvalidOptionTypeError(
+            f"{brief(value)} is of type {type(value).__name__}; use a task, its uid, or that as "
+            "text"
+        )
+    try:
+        return uuid.UUID(value)
+    except ValueError:
+        raise InvalidOptionError(
+            f"{brief(value)} is no uid; use what str(task.uid) gives, 32 hexadecimal digits"
+        ) from None
 
 
 def new_worker_name() -> str:

@@ -21,12 +21,10 @@ from .recurrence import CatchUp, RepeatLike
 from .schedule import TaskSchedule
 from .settings import app_settings
 from .store import Store, get_store, is_outage
-from .store.gate import Gates
 from .uniqueness import UniqueKey
-from .worker.here import run_here
 from .worker.hygiene import close_connections, orderly
-from .worker.recovery import recover
 from .worker.run import call
+from .worker.single import claim_next, run_and_record
 
 
 class Proxy(Protocol):
@@ -112,11 +110,8 @@ class DBTaskRunner:
         store = get_store()
         queues = (queue,) if queue else ()
         try:
-            recover(store, registry=tasks._tasks, declare=False)
-            claims = store.claim(self.worker_name, tasks._tasks, queues=queues)
-            if any(claim.limit_key is not None for claim in claims):
-                Gates(store).wave_through(claims)
-            task = store.task_of(claims[0]) if claims else None
+            claim = claim_next(store, self.worker_name, tasks._tasks, queues=queues)
+            task = None if claim is None else store.task_of(claim)
         except Error as error:
             if not is_outage(error):
                 raise
@@ -207,7 +202,7 @@ def bg_runner(proxy_task: Proxy, task: Task | None = None, /, *args: Any, **kwar
         if claim is None:
             telemetry.event("not_ours", task=task)
             return
-    run_here(claim, {claim.task_name: proxy_task}, store=store)
+    run_and_record(store, claim, {claim.task_name: proxy_task})
 
 
 def _claim_row(task: Task, *, store: Store, owner: str) -> Claim | None:

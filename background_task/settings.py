@@ -14,6 +14,9 @@ from typing import Any
 
 from django.conf import settings
 
+from .exceptions import InvalidOptionError, InvalidOptionTypeError
+from .retention import Retention
+
 PREFIX = "BACKGROUND_TASK_"
 #: A day: whoever waits longer for the tasks of a dead worker does not want a lease.
 LONGEST_LEASE = 86_400
@@ -66,6 +69,22 @@ def _yes_or_no(value: Any) -> str | None:
 
 def _schedules(value: Any) -> str | None:
     return None if isinstance(value, dict) else "a dict of names and schedules"
+
+
+def _retention(value: Any) -> str | None:
+    try:
+        if not isinstance(value, ByHistory):
+            Retention.make(value)
+    except (InvalidOptionError, InvalidOptionTypeError):
+        return "a timedelta, seconds, text such as '30d' or '1h30m', None, or a dict of these"
+    return None
+
+
+class ByHistory:
+    """The default of ``RETAIN``: it depends on whether there was a version 1.x before."""
+
+    def __repr__(self) -> str:
+        return "30 days in new projects, None in upgraded ones"
 
 
 def _meant_once(value: Any) -> str | None:
@@ -137,6 +156,7 @@ SETTINGS = {
         Setting("PERIODIC", {}, _schedules),
         Setting("KEEP_RESULTS", True, _yes_or_no),
         Setting("MAX_RESULT_BYTES", 65_536, _result_bytes),
+        Setting("RETAIN", ByHistory(), _retention),
     )
 }
 
@@ -210,6 +230,20 @@ class AppSettings:
     def BACKGROUND_TASK_MAX_RESULT_BYTES(self) -> int:  # noqa: N802
         """The largest size of a result that is kept."""
         return int(SETTINGS["MAX_RESULT_BYTES"].read())
+
+    @property
+    def BACKGROUND_TASK_RETAIN(self) -> Retention | None:  # noqa: N802
+        """How long finished tasks are kept; None if the project does not say.
+
+        Raises:
+            InvalidOptionError: The value cannot work.
+            InvalidOptionTypeError: Likewise.
+        """
+        setting = SETTINGS["RETAIN"]
+        value = setting.read()
+        if isinstance(value, ByHistory):
+            return None
+        return Retention.make(value, what=setting.full_name)
 
     @property
     def BACKGROUND_TASK_PERIODIC(self) -> dict[str, Any]:  # noqa: N802

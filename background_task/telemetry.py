@@ -35,6 +35,8 @@ An event has a name and keyword fields. The events of this library:
 ``child_missing``  ``number``, ``exception``: it could not be started; tried again
 ``tick``           ``schedule``, ``tick``: a periodic task was put into the queue
 ``tick_lost``      ``schedule``, ``tick``, ``exception``: it could not be; the schedule goes on
+``pruned``         ``rows``: so many finished tasks were deleted, because they were old enough
+``not_pruned``     ``rows``, ``exception``: so many could not be, and stay
 ``idle``           ``seconds``: nothing is due; the worker waits at most so long
 ``no_notify``      ``using``, ``reason``, ``remedy``: the database cannot wake this worker; it polls
 ``unreachable``    ``exception``: code asked for a task and the database did not answer

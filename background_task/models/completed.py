@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
+from functools import reduce
+from operator import or_
 from typing import Any, ClassVar
 
 from django.contrib.contenttypes.models import ContentType
@@ -14,6 +17,14 @@ from ..exceptions import TaskCancelledError, TaskDiscardedError, TaskFailedError
 from ..return_value import unpack
 from .queryset import creator_lookup
 from .record import TaskRecord
+
+#: How a task may have ended, as ``CompletedTask.status`` says it, and the rows that have.
+STATUSES = {
+    "succeeded": Q(failed_at=None, discarded_at=None, cancelled_at=None),
+    "failed": Q(failed_at__isnull=False),
+    "discarded": Q(failed_at=None, cancelled_at=None, discarded_at__isnull=False),
+    "cancelled": Q(failed_at=None, cancelled_at__isnull=False),
+}
 
 
 class CompletedTaskQuerySet(models.QuerySet["CompletedTask"]):
@@ -30,10 +41,12 @@ class CompletedTaskQuerySet(models.QuerySet["CompletedTask"]):
 
     def succeeded(self, within: timedelta | None = None) -> CompletedTaskQuerySet:
         """Return the tasks that succeeded, if given within the last ``within``."""
-        succeeded = self.filter(
-            failed_at__isnull=True, discarded_at__isnull=True, cancelled_at__isnull=True
-        )
+        succeeded = self.filter(STATUSES["succeeded"])
         return succeeded.filter(run_at__gt=timezone.now() - within) if within else succeeded
+
+    def with_status(self, statuses: Collection[str]) -> CompletedTaskQuerySet:
+        """Return the tasks that have ended in one of these ways; see ``STATUSES``."""
+        return self.filter(reduce(or_, (STATUSES[status] for status in statuses)))
 
 
 class CompletedTask(TaskRecord):

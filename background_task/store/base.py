@@ -23,6 +23,7 @@ from .cancel import Cancellation
 from .ending import CANCELLED
 from .pause import NOTHING, OnHold, Pauses, Place, Unnamed
 from .result import CLAIM_FIELDS, Candidate, Due, Finish, chosen
+from .selection import Selection
 from .wanted import NO_BACKENDS, Wanted
 
 #: Keys in one statement; SQLite once took no more than 999 parameters.
@@ -280,6 +281,19 @@ class Store(Cancellation):
             expired.update(stopped_at=now)
         rows = self.tasks.unlocked(now).filter(locked_by__isnull=False)
         return self._claims(rows.order_by("locked_at")[:limit])
+
+    def claimed_before(
+        self, moment: datetime, *, selection: Selection, beyond: int = 0, most: int = 1000
+    ) -> list[Claim]:
+        """Return claims that were made before a moment, whoever has them, by their keys."""
+        rows = self.tasks.filter(locked_by__isnull=False, failed_at=None, locked_at__lt=moment)
+        return self._claims(selection.among(rows.filter(pk__gt=beyond)).order_by("pk")[:most])
+
+    def without_owner(self, claims: Iterable[Claim], *, now: datetime) -> set[int]:
+        """Return the keys of those whose owner is gone; see ``left_behind``."""
+        keys = [claim.task_id for claim in claims]
+        gone = self.tasks.unlocked(now).filter(locked_by__isnull=False, pk__in=keys)
+        return set(gone.values_list("pk", flat=True))
 
     # -- internals ------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from django.db.models import Q
@@ -65,6 +66,26 @@ class Fleet:
         """Return when any worker last gave a sign of life."""
         workers = Worker.objects.using(self.using).order_by("-heartbeat_at")
         return workers.values_list("heartbeat_at", flat=True).first()
+
+    def living(self, *, now: datetime) -> list[str]:
+        """Return the names of all workers that are alive."""
+        workers = Worker.objects.using(self.using).filter(Worker.alive(now))
+        return list(workers.values_list("name", flat=True))
+
+    def silent(self, *, now: datetime) -> list[str]:
+        """Return the names of workers whose lease has run out and that nobody has declared dead."""
+        workers = Worker.objects.using(self.using).filter(
+            stopped_at__isnull=True, expires_at__lt=now
+        )
+        return list(workers.values_list("name", flat=True))
+
+    def declare_dead(self, names: Collection[str], *, now: datetime) -> int:
+        """Mark those of the workers as stopped that are still silent; return how many.
+
+        A worker that was only slow finds the mark at its next heartbeat and takes a new name.
+        """
+        workers = Worker.objects.using(self.using).filter(name__in=names)
+        return workers.filter(stopped_at__isnull=True, expires_at__lt=now).update(stopped_at=now)
 
     def is_anyone_alive(self, *, now: datetime | None = None) -> bool:
         """Tell whether a worker is alive."""

@@ -25,6 +25,7 @@ from .options import COUNTERS, Options, Summary
 from .outage import LONGEST_OUTAGE_SECONDS
 from .part import Part, make_executor, wanted_by
 from .periodic import Ticker
+from .pruner import Pruner
 from .recovery import Recovery
 from .retirement import Retirement
 from .run import run_claim
@@ -73,7 +74,7 @@ class Loop:
         self._is_flushing_each = app_settings.BACKGROUND_TASK_FLUSH_EACH
         self.keeper: Keeper | None = None
         ticker = Ticker(store, registry=registry, lease=options.lease)
-        self.chores: list[Recovery | Ticker | Admission] = [self.admission]
+        self.chores: list[Recovery | Ticker | Admission | Pruner] = [self.admission]
         self.chores += [ticker] if options.is_ticking else []
         self.retirement = Retirement(self.watch, control=control, options=options)
         self.identity = Identity(
@@ -153,6 +154,8 @@ class Loop:
             requests = Requests(self.hand, watch=self.watch, limits=self.control.limits)
             self.heartbeat = Heartbeat(self.identity, errands=[requests.errand()])
             self.heartbeat.start()
+            duration = self.options.duration
+            self.chores.append(Pruner(self.store, identity=self.identity, duration=duration))
             if self.is_inline:
                 self.keeper = Keeper(self.gatherer, self.executor, hand=self.hand)
                 self.keeper.start()

@@ -29,6 +29,7 @@ from ...worker import Control, Loop, Options, Summary
 from ...worker.hygiene import is_in_memory
 from ...worker.outage import remedy_for
 from ...worker.parent import Parent
+from ...worker.pruner import keeping_in
 from ...worker.supervisor import Supervisor
 from ..argument import OPTIONS, check
 from ..console import LOGGER_NAME, Console, LogWriter
@@ -38,6 +39,11 @@ logger = logging.getLogger(__name__)
 #: Event -> level, and message; fields of the event fill it.
 MESSAGES = {
     "idle": (logging.DEBUG, "waiting for tasks"),
+    "pruned": (logging.DEBUG, "Deleted %(rows)d old finished tasks"),
+    "not_pruned": (
+        logging.WARNING,
+        "%(rows)d old finished tasks could not be deleted and stay: %(exception)r",
+    ),
     "no_notify": (
         logging.WARNING,
         "No notifications from database %(using)r (%(reason)s): %(remedy)s",
@@ -123,7 +129,7 @@ class Command(BaseCommand):
                 stack.callback(_restore_std, sys.stdout, sys.stderr)
                 _configure_log_std()
             modules = autodiscover()
-            _check_schedules(self._tasks)
+            _check_settings(self._tasks)
             control = Control()
             stack.callback(control.polling.close)
             self.sig_manager = SignalManager(control)
@@ -204,6 +210,7 @@ class Command(BaseCommand):
             len(loop.registry),
             ", ".join(modules) or "no tasks.py of any installed app",
         )
+        _say_what_is_kept(loop)
         if not loop.registry:
             logger.warning(
                 "No task function was found: decorate one with @background in the tasks.py of an "
@@ -215,12 +222,22 @@ class Command(BaseCommand):
             _warn_if_never_used(queue, self._tasks)
 
 
-def _check_schedules(tasks: Tasks) -> None:
-    """End here and now rather than in each worker process."""
+def _check_settings(tasks: Tasks) -> None:
+    """End here and now rather than in each worker process, or later."""
     try:
         declared(tasks._tasks, app_settings.BACKGROUND_TASK_PERIODIC)
+        _ = app_settings.BACKGROUND_TASK_RETAIN
     except (InvalidOptionError, InvalidOptionTypeError) as error:
         raise CommandError(str(error)) from error
+
+
+def _say_what_is_kept(loop: Loop) -> None:
+    try:
+        kept = keeping_in(loop.store.using).common.in_words()
+    except Error:  # the loop will say what is wrong with the database
+        return
+    why = "" if app_settings.BACKGROUND_TASK_RETAIN else "; BACKGROUND_TASK_RETAIN is not set"
+    logger.info("finished tasks are kept %s%s", kept, why)
 
 
 def _capacity_of(loop: Loop) -> str:

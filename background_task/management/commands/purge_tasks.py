@@ -8,9 +8,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from ...store import task_database
-from ...store.archive import Archive
-from ...store.clock import read_clock
+from ...api.tidying import purging
+from ...models.completed import STATUSES
+from ..bar import ProgressBar
+from ..selecting import add_selection, listed, selected, told
 
 
 class Command(BaseCommand):
@@ -25,11 +26,11 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--status",
-            choices=("all", "succeeded", "failed"),
-            default="all",
-            help="which ones (default all)",
+            action="append",
+            choices=("all", *STATUSES),
+            help="how they have ended; may be repeated (default all)",
         )
-        parser.add_argument("--queue", help="only those of this queue (default all queues)")
+        add_selection(parser)
         parser.add_argument(
             "--batch-size", type=int, default=1000, help="rows in one transaction (default 1000)"
         )
@@ -46,17 +47,25 @@ class Command(BaseCommand):
             raise CommandError(f"--days {days} is not an age; use 0 or more days")
         if batch_size < 1:
             raise CommandError(f"--batch-size {batch_size} would delete nothing; use 1 or more")
-        using = task_database()
-        archive = Archive(using)
-        failed = {"all": None, "succeeded": False, "failed": True}[options["status"]]
-        rows = archive.older_than(read_clock(using) - age, failed=failed, queue=options["queue"])
+        statuses = listed(options["status"] or ())
+        rows, batches = told(
+            purging,
+            older_than=age,
+            statuses=() if "all" in statuses else statuses,
+            batch_size=batch_size,
+            **selected(options),
+        )
         if options["dry_run"]:
             self.stdout.write(f"Would delete {rows.count()} finished tasks")
             return
+        has_bar = options["verbosity"] > 0 and self.stdout.isatty()
+        bar = ProgressBar(self.stdout, total=rows.count() if has_bar else 0)
         deleted = 0
-        for count in archive.purge(rows, batch_size=batch_size):
+        for count in batches:
             deleted += count
+            bar.show(deleted)
             if options["verbosity"] > 1:
                 self.stdout.write(f"{deleted} deleted")
         if options["verbosity"] > 0:
+            bar.end()
             self.stdout.write(f"Deleted {deleted} finished tasks")
