@@ -132,6 +132,7 @@ def retry_rows(
     Each is a transaction of its own, unless the caller is inside one.
     """
     done, beyond = Retried(), 0
+    rows = rows.defer("last_error", "errors", "return_value")  # long, and not copied
     while batch := list(rows.filter(pk__gt=beyond).order_by("pk")[:BATCH_SIZE]):
         beyond = batch[-1].pk
         for row in batch:

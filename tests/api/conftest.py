@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from background_task.identity import new_uid
 from background_task.models import CompletedTask, Task
 from background_task.payload import encode, task_hash
 from background_task.store import get_store
@@ -68,6 +69,7 @@ def archive(name="other", *, ago=LONG_AGO, status="succeeded", **values):
     params = values.pop("task_params", encode((), {}))
     return CompletedTask.objects.create(
         task_name=name,
+        uid=new_uid(),
         task_params=params,
         task_hash=task_hash(name, params),
         run_at=ended,

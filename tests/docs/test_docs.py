@@ -50,6 +50,7 @@ def test_parse_worker_commands_of_page_is_accepted(page):
 def test_read_options_of_page_exist(page):
     known = set(FOREIGN_OPTIONS)
     names = ("process_tasks", "purge_tasks", "background_task_schedules", "background_task_pause")
+    names += ("queue_depth", "requeue_stale_tasks", "retry_tasks", "cancel_tasks")
     for name in names:
         command = load_command_class("background_task", name)
         known |= set(command.create_parser("manage.py", name)._option_string_actions)

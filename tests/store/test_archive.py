@@ -10,21 +10,23 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from background_task.api import purge_completed_tasks
 from background_task.models import CompletedTask, Task
 from background_task.store.archive import Archive
 
 pytestmark = pytest.mark.django_db
 
 
-def archive(*, days, failed=False, queue=None):
+def archive(*, days, failed=False, queue=None, name="old", **values):
     finished = timezone.now() - timedelta(days=days)
     return CompletedTask.objects.create(
-        task_name="old",
+        task_name=name,
         task_params="[[], {}]",
         task_hash="0" * 40,
         queue=queue,
         run_at=finished,
         failed_at=finished if failed else None,
+        **values,
     )
 
 
@@ -56,6 +58,65 @@ def test_purge_tasks_of_a_queue_keeps_the_others():
     archive(days=9, queue="reports")
     assert purge(days=1, queue="reports") == "Deleted 1 finished tasks"
     assert list(CompletedTask.objects.order_by("pk")) == kept
+
+
+@pytest.mark.parametrize(
+    ("status", "left"),
+    [
+        (["failed", "cancelled"], ["discarded", "succeeded"]),
+        (["discarded"], ["cancelled", "failed", "succeeded"]),
+        (["failed", "all"], []),
+    ],
+)
+def test_purge_tasks_of_several_statuses_keeps_the_others(status, left):
+    ended = timezone.now() - timedelta(days=9)
+    archive(days=9), archive(days=9, failed=True)
+    archive(days=9, discarded_at=ended), archive(days=9, cancelled_at=ended)
+    purge(days=1, status=status)
+    assert sorted(row.status for row in CompletedTask.objects.all()) == left
+
+
+def test_purge_tasks_of_functions_and_backends_keeps_the_others():
+    archive(days=9, name="f"), archive(days=9, name="f", backend="mail")
+    kept = [archive(days=9), archive(days=9, name="F")]
+    assert purge(days=1, function=["f"], no_backend=True) == "Deleted 1 finished tasks"
+    assert purge(days=1, backend="mail") == "Deleted 1 finished tasks"
+    assert list(CompletedTask.objects.order_by("pk")) == kept
+
+
+def test_purge_tasks_on_a_terminal_shows_how_far_it_is():
+    for _ in range(4):
+        archive(days=9)
+
+    class Terminal(StringIO):
+        def isatty(self):
+            return True
+
+    out = Terminal()
+    call_command("purge_tasks", days=1, batch_size=3, stdout=out, no_color=True)
+    assert "] 75% 3" in out.getvalue().replace("  ", " ")
+    assert "] 100% 4" in out.getvalue()
+    assert out.getvalue().endswith("Deleted 4 finished tasks\n")
+
+
+def test_purge_completed_tasks_returns_how_many():
+    archive(days=9), archive(days=5)
+    assert purge_completed_tasks(dry_run=True) == 1
+    assert purge_completed_tasks(names=["old"], statuses=["failed"]) == 0
+    assert purge_completed_tasks(older_than="4d", batch_size=1) == 2
+    assert purge_completed_tasks(older_than=timedelta.max) == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"older_than": -1}, {"statuses": ["running"]}, {"batch_size": 0}, {"backend": 5}],
+    ids=repr,
+)
+def test_purge_completed_tasks_with_what_cannot_be_is_refused(options):
+    row = archive(days=9)
+    with pytest.raises((ValueError, TypeError)):
+        purge_completed_tasks(**options)
+    assert list(CompletedTask.objects.all()) == [row]
 
 
 def test_purge_tasks_dry_run_deletes_nothing():
