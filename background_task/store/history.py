@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.db import connections
+from django.db import ProgrammingError, connections
 from django.db.migrations.recorder import MigrationRecorder
 
 from ..recurrence.zone import instant
@@ -23,10 +23,13 @@ def is_new_project(using: str) -> bool:
     archive has rows from before the tables, which came from another database.
     """
     recorder = MigrationRecorder(connections[using])
-    if not recorder.has_table():
+    try:
+        if not recorder.has_table():
+            return False
+        found = recorder.migration_qs.filter(app="background_task", name__in=(FIRST, OWN))
+        applied = {name: instant(moment) for name, moment in found.values_list("name", "applied")}
+    except ProgrammingError:  # this user may not read it
         return False
-    found = recorder.migration_qs.filter(app="background_task", name__in=(FIRST, OWN))
-    applied = {name: instant(moment) for name, moment in found.values_list("name", "applied")}
     if set(applied) != {FIRST, OWN} or abs(applied[OWN] - applied[FIRST]) > AT_ONCE:
         return False
     oldest = Archive(using).oldest()

@@ -67,10 +67,5 @@ class Selection:
         is_null = self.backend is NO_BACKEND
         return Q(backend__isnull=True) if is_null else Q(backend=self.backend)
 
-    @property
-    def is_all(self) -> bool:
-        """Whether nothing narrows it."""
-        return not self.names and self.queue is None and self.backend is None
-
 
 ALL = Selection()

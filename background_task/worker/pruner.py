@@ -105,6 +105,8 @@ class Pruner:
         if self.seconds_until_due() > 0:
             return 0
         begun = time.monotonic()
+        # If it fails, the worker must get to its tasks before it tries again.
+        self._due = begun + TURN_SECONDS
         if self._keeping is None:
             self._keeping = keeping_in(self.store.using)
         if not self._keeping.spans():
