@@ -16,7 +16,7 @@ from django.utils.html import format_html_join
 from django.utils.timesince import timesince
 
 from .cancellation import cancel
-from .declaration import EPOCH, declared
+from .declaration import EPOCH
 from .exceptions import InvalidOptionError
 from .fields import ExactText
 from .models import CompletedTask, Pause, Schedule, Task, Worker
@@ -29,6 +29,7 @@ from .store import Fleet, get_store, task_database
 from .store.pause import Pauses, key_of
 from .store.schedule import Schedules
 from .tasks import autodiscover, tasks
+from .worker.served import all_declared
 
 if TYPE_CHECKING:
     ScheduleModelAdmin = admin.ModelAdmin[Schedule]
@@ -256,7 +257,7 @@ class ScheduleAdmin(ScheduleModelAdmin):
     def run_now(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:
         """Put a run of each into the queue that is due now; the ticks go on as ever."""
         autodiscover()
-        declarations = declared(tasks._tasks, app_settings.BACKGROUND_TASK_PERIODIC)
+        declarations = all_declared(tasks._tasks)
         for row in queryset:
             if row.name not in declarations:
                 text = f"Not run: {row.name} is not declared by the code of this process."

@@ -35,8 +35,12 @@ class Callee(Protocol):
     """A decorated function, as far as its ticks are concerned."""
 
     name: str
-    task_function: Callable[..., Any]
-    schedules: list[Declaration]
+    schedules: Sequence[Declaration]
+
+    @property
+    def parameters(self) -> Parameters:
+        """What a call takes."""
+        ...
 
     @property
     def using(self) -> Callable[..., Callable[..., Any]]:
@@ -87,7 +91,7 @@ class Declaration:
         try:
             payload.encode(args, kwargs)
             if is_whole:
-                Parameters(callee.name, callee.task_function).check(args, kwargs)
+                callee.parameters.check(args, kwargs)
         except (InvalidOptionError, InvalidOptionTypeError) as error:
             raise type(error)(f"periodic {name!r}: {error}") from error
         return declaration
@@ -277,7 +281,8 @@ def _add(callee: Callee, *, name: str | None, written: dict[str, Any]) -> None:
         raise InvalidOptionError(
             f"periodic {name!r} is declared twice for {callee.name}; give one of them another name="
         )
-    callee.schedules.append(Declaration.of(callee, name=option.check_name(name), **written))
+    declaration = Declaration.of(callee, name=option.check_name(name), **written)
+    callee.schedules = [*callee.schedules, declaration]
 
 
 def _leave_word(function: Any, word: tuple[str | None, dict[str, Any]]) -> None:

@@ -6,6 +6,7 @@ The part that queues tasks is ``backends.DatabaseBackend``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
@@ -13,10 +14,14 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from . import option
+from .declaration import Arguments, KeywordArguments
 from .exceptions import InvalidOptionError, InvalidOptionTypeError, brief, duration_of
 from .policy import Policy
 from .policy_option import check_policy
 from .policy_task import PolicyTask, policy_options
+from .recurrence import RepeatLike
+from .retention import TEXT, Retention, span_of
 from .task_framework import BaseTaskBackend, InvalidTask, Task, task_backends
 
 #: What the columns hold.
@@ -27,7 +32,37 @@ POLICY = (
     *("max_attempts", "backoff", "retry_on", "discard_on"),
     *("timeout", "expires", "keep_result", "atomic"),
 )
-OPTIONS = (*POLICY, "immediate", "signals", "lease", "id_function")
+OPTIONS = (*POLICY, "immediate", "signals", "lease", "id_function", "retain", "periodic")
+
+
+@dataclass(frozen=True, slots=True)
+class Periodic:
+    """When workers put a task into the queue by themselves.
+
+    Attributes:
+        spec: A crontab line, seconds, a ``timedelta``, a length of time such as ``"1h30m"``, or
+            whatever else ``periodic`` takes.
+        args: Positional arguments of each call, or a function that returns them.
+        kwargs: Keyword arguments, likewise.
+        retain: How long its finished tasks are kept; None as the backend says.
+    """
+
+    spec: RepeatLike
+    args: Arguments = ()
+    kwargs: KeywordArguments = None
+    retain: Any = None
+
+    @classmethod
+    def of(cls, value: Any, *, what: str) -> Periodic:
+        """Return what a value of ``OPTIONS["periodic"]`` stands for.
+
+        Raises:
+            InvalidOptionError: Its text or number is no length of time.
+            InvalidOptionTypeError: It is nothing of the kind.
+        """
+        own = value if isinstance(value, Periodic) else cls(value)
+        is_span = isinstance(own.spec, str) and TEXT.fullmatch(own.spec) and own.spec.strip()
+        return replace(own, spec=span_of(own.spec, what=what)) if is_span else own
 
 
 class QueueBackend(BaseTaskBackend):
@@ -76,6 +111,8 @@ class QueueBackend(BaseTaskBackend):
             check_policy(given)
             #: Retries are on only where they are asked for.
             self.policy_options: Mapping[str, Any] = {"max_attempts": 1, **given}
+            self.periodic = self._periodic()
+            self.retention = self._retention()
             lease = self.options.get("lease")
             self.lease = None if lease is None else duration_of(lease, what="lease")
         except (InvalidOptionError, InvalidOptionTypeError) as error:
@@ -84,6 +121,31 @@ class QueueBackend(BaseTaskBackend):
             raise ImproperlyConfigured(
                 f"{self.name}['lease'] is {brief(lease)}; use from 1 to 86400 seconds"
             )
+
+    def _periodic(self) -> Mapping[str, Periodic]:
+        given = self.options.get("periodic") or {}
+        if not isinstance(given, Mapping):
+            raise InvalidOptionTypeError(
+                f"periodic {brief(given)} is of type {type(given).__name__}; use a dict from paths "
+                "of tasks to crontab lines, lengths of time, or Periodic(...)"
+            )
+        return {
+            option.check_name(path): Periodic.of(value, what=f"periodic[{path!r}]")
+            for path, value in given.items()
+        }
+
+    def _retention(self) -> Retention | None:
+        """Return how long finished tasks are kept; None if that is left to the setting."""
+        own = {
+            path: span_of(periodic.retain, what=f"periodic[{path!r}] retain")
+            for path, periodic in self.periodic.items()
+            if periodic.retain is not None
+        }
+        given = self.options.get("retain")
+        if given is None and not own:
+            return None
+        retention = Retention.make(given)
+        return replace(retention, by_name={**retention.by_name, **own})
 
     def policy_of(self, task: Task[..., Any]) -> Policy:
         """Return the options of a task function: its own, and for the rest those given here."""

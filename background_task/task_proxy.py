@@ -79,7 +79,7 @@ class TaskProxy(Generic[P, R]):
         self.schedule = TaskSchedule.create(schedule)
         self.queue = option.check_queue(queue)
         self.remove_existing_tasks = remove_existing_tasks
-        self.schedules: list[Declaration] = []
+        self.schedules: Sequence[Declaration] = ()
         adopt(task_function, self)
 
     # A call with none of the reserved keywords is checked against the function's own parameters.
@@ -231,6 +231,11 @@ class TaskProxy(Generic[P, R]):
             for args, kwargs, key, limit_key in each
         )
         return enqueue_many(specs, sender=type(self.runner))
+
+    @property
+    def parameters(self) -> Parameters:
+        """What a call takes."""
+        return self._parameters
 
     def limit_text(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
         """Return what a call's limit is shared by, as people read it; None if it has no limit."""

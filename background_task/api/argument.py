@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .. import option
 from ..exceptions import InvalidOptionError, InvalidOptionTypeError, brief, number_of
@@ -15,16 +15,32 @@ from ..registry import Registry
 from ..store.selection import NO_BACKEND, BackendLike, Selection
 from ..tasks import autodiscover, tasks
 
+if TYPE_CHECKING:
+    from ..task_framework import TaskResult
+
 Row: TypeAlias = Task | CompletedTask
+#: What the functions return of a task: its row, or what ``django.tasks`` calls its result.
+Standing: TypeAlias = "Task | CompletedTask | TaskResult[..., Any]"
 #: A length of time: a ``timedelta``, seconds, or text such as "30d" or "1h30m".
 SpanLike: TypeAlias = timedelta | float | str
 
 LARGEST_COUNT = 2**31 - 1
 
 
-def as_result(row: Row) -> Row:
-    """Return what stands for a task outside."""
-    return row
+def as_result(row: Row) -> Standing:
+    """Return what stands for a task outside.
+
+    Of one that a backend of ``django.tasks`` has queued, a result; or still the row, if its path
+    leads nowhere, as no result can be made then.
+    """
+    if row.backend is None:
+        return row
+    from ..task_result import result_of  # not every project has that framework
+
+    try:
+        return result_of(row)
+    except Exception:  # noqa: BLE001 - the project's module, or a broken payload
+        return row
 
 
 def registry() -> Registry:

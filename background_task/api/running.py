@@ -14,7 +14,7 @@ from ..store import Store, get_store
 from ..store.selection import BackendLike
 from ..tasks import tasks
 from ..worker.single import claim_next, run_and_record
-from .argument import Row, as_result, count_of, owner_of, registry, selection_of
+from .argument import Row, Standing, as_result, count_of, owner_of, registry, selection_of
 
 
 class StopEvent(Protocol):
@@ -27,7 +27,7 @@ class StopEvent(Protocol):
 
 def process_one_task(
     *, queue: str | None = None, backend: BackendLike = None, worker_id: str | None = None
-) -> Row | None:
+) -> Standing | None:
     """Run the first due task here and now, and record what becomes of it.
 
     What workers know applies: priorities, pauses, attempts, time to be kept. Limits do not: it is
@@ -41,8 +41,8 @@ def process_one_task(
             tells host and process.
 
     Returns:
-        The task as it is afterwards: in the archive, or in the queue to be run again. None if
-        nothing is due.
+        The task as it is afterwards: in the archive, or in the queue to be run again. Of one that a
+        backend of ``django.tasks`` has queued, its ``TaskResult``. None if nothing is due.
 
     Raises:
         InvalidOptionError: A value that cannot be (a ``ValueError``).
@@ -63,7 +63,7 @@ def process_tasks(
     max_tasks: int = 0,
     worker_id: str | None = None,
     stop_event: StopEvent | None = None,
-) -> list[Row]:
+) -> list[Standing]:
     """Run due tasks one after another until there is none left.
 
     Args:
@@ -83,7 +83,7 @@ def process_tasks(
         KeyboardInterrupt: Ctrl-C interrupted a task, which was handed back.
     """
     most = 0 if max_tasks == 0 else count_of(max_tasks, what="max_tasks")
-    done: list[Row] = []
+    done: list[Standing] = []
     while not most or len(done) < most:
         if stop_event is not None and stop_event.is_set():
             break
@@ -96,7 +96,7 @@ def process_tasks(
 
 def run_task_by_id(
     task: UUID | str, *, worker_id: str | None = None, allow_retry: bool = False
-) -> Row | None:
+) -> Standing | None:
     """Run one task here and now, whether or not it is due, and record what becomes of it.
 
     Args:
@@ -131,7 +131,7 @@ def run_task_by_id(
     return None if claim is None else run(store, claim, functions)
 
 
-def fetch_task(*, queue: str | None = None, backend: BackendLike = None) -> Row | None:
+def fetch_task(*, queue: str | None = None, backend: BackendLike = None) -> Standing | None:
     """Return the due task that is the next one, and leave it where it is.
 
     Pauses and limits are not asked, and somebody else may claim it at the next moment.
@@ -147,7 +147,7 @@ def fetch_task(*, queue: str | None = None, backend: BackendLike = None) -> Row 
     return None if row is None else as_result(row)
 
 
-def run(store: Store, claim: Claim, functions: Registry) -> Row:
+def run(store: Store, claim: Claim, functions: Registry) -> Standing:
     """Run a claimed task; return it as it is afterwards."""
     run_and_record(store, claim, functions)
     row = store.task_of(claim) or next(iter(store.completed([claim.uid])), None)

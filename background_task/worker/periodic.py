@@ -18,13 +18,13 @@ from datetime import datetime, timedelta
 from django.db import Error, transaction
 
 from .. import telemetry
-from ..declaration import Declaration, declared
+from ..declaration import Declaration
 from ..recurrence.zone import TICK, instant
 from ..registry import Registry
-from ..settings import app_settings
 from ..store import Fleet, Store, is_outage
 from ..store.schedule import ScheduleRow, Schedules, stored_moment
 from .heartbeat import BEATS_PER_LEASE
+from .served import all_declared
 
 #: How many ticks of one schedule are put at once; then the worker sees to its other duties.
 MOST_TICKS = 100
@@ -42,7 +42,7 @@ class Ticker:
     """
 
     def __init__(self, store: Store, *, registry: Registry, lease: timedelta) -> None:
-        found = declared(registry, app_settings.BACKGROUND_TASK_PERIODIC)
+        found = all_declared(registry)
         self.declarations = {declaration.key: declaration for declaration in found.values()}
         self.store = store
         self.lease = lease

@@ -27,6 +27,7 @@ from ..store import Store, is_outage
 from ..store.archive import Archive, Entry
 from ..store.history import is_new_project
 from .heartbeat import Identity
+from .served import own_backends
 
 #: How long each worker has its turn.
 TURN_SECONDS = 60.0
@@ -55,7 +56,8 @@ def keeping_in(using: str) -> Keeping:
     common = app_settings.BACKGROUND_TASK_RETAIN
     if common is None:
         common = NEW if is_new_project(using) else FOR_EVER
-    return Keeping(common)
+    own = own_backends().items()
+    return Keeping(common, {a: b.retention for a, b in own if b.retention is not None})
 
 
 def seconds_until_turn(name: str, living: Sequence[str], *, now: datetime) -> float:

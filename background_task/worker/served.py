@@ -7,6 +7,11 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
+from ..declaration import Declaration, declared
+from ..exceptions import InvalidOptionError
+from ..registry import Registry
+from ..settings import app_settings
+
 if TYPE_CHECKING:
     from ..task_backend import QueueBackend
 
@@ -20,6 +25,28 @@ def own_backends() -> Mapping[str, QueueBackend]:
     except ImportError:
         return {}
     return own_backends()
+
+
+def all_declared(registry: Registry) -> dict[str, Declaration]:
+    """Return all schedules by name: of functions, of the setting, and of backends.
+
+    Raises:
+        InvalidOptionError: A value that cannot work, or two schedules of one name.
+        InvalidOptionTypeError: A type that cannot work.
+    """
+    found = declared(registry, app_settings.BACKGROUND_TASK_PERIODIC)
+    own = own_backends()
+    if not any(backend.periodic for backend in own.values()):
+        return found
+    from ..queued_periodic import queued_declarations  # not every project has that framework
+
+    for name, declaration in queued_declarations(own).items():
+        if name in found:
+            raise InvalidOptionError(
+                f"periodic {name!r} is declared twice, in TASKS, too; leave one of them out"
+            )
+        found[name] = declaration
+    return found
 
 
 def served(aliases: Sequence[str] | None) -> dict[str, bool]:

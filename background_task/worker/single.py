@@ -13,6 +13,7 @@ from ..store.selection import NO_BACKEND, BackendLike
 from .finish import End, record
 from .recovery import recover
 from .run import KEYBOARD_INTERRUPT, run_claim
+from .served import served
 
 
 def claim_next(
@@ -36,7 +37,9 @@ def claim_next(
     """
     recover(store, registry=registry, declare=False)
     names: Collection[str] = registry if backend in (None, NO_BACKEND) else ()
-    claims = store.claim(owner, names, queues=queues)
+    aliases = [backend] if isinstance(backend, str) else None
+    backends = {} if backend is NO_BACKEND else served(aliases)
+    claims = store.claim(owner, names, backends=backends, queues=queues)
     if any(claim.limit_key is not None for claim in claims):
         Gates(store).wave_through(claims)
     return claims[0] if claims else None

@@ -9,13 +9,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from ...declaration import Declaration, declared
+from ...declaration import Declaration
 from ...exceptions import InvalidOptionError, InvalidOptionTypeError
 from ...recurrence.zone import instant, zone_called, zone_name
-from ...settings import app_settings
 from ...store import get_store
 from ...store.schedule import ScheduleRow, Schedules
 from ...tasks import autodiscover, tasks
+from ...worker.served import all_declared
 
 TIME = "%a %Y-%m-%d %H:%M:%S %Z"
 
@@ -38,7 +38,7 @@ class Command(BaseCommand):
         """List, or change one."""
         autodiscover()
         try:
-            self.declarations = declared(tasks._tasks, app_settings.BACKGROUND_TASK_PERIODIC)
+            self.declarations = all_declared(tasks._tasks)
         except (InvalidOptionError, InvalidOptionTypeError) as error:
             raise CommandError(str(error)) from error
         store = get_store()

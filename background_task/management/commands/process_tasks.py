@@ -18,7 +18,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import autoreload
 
 from ... import __version__, telemetry
-from ...declaration import declared
 from ...exceptions import InvalidOptionError, InvalidOptionTypeError
 from ...models import CompletedTask, Task
 from ...settings import app_settings
@@ -30,6 +29,7 @@ from ...worker.hygiene import is_in_memory
 from ...worker.outage import remedy_for
 from ...worker.parent import Parent
 from ...worker.pruner import keeping_in
+from ...worker.served import all_declared
 from ...worker.supervisor import Supervisor
 from ..argument import OPTIONS, check
 from ..console import LOGGER_NAME, Console, LogWriter
@@ -225,7 +225,7 @@ class Command(BaseCommand):
 def _check_settings(tasks: Tasks) -> None:
     """End here and now rather than in each worker process, or later."""
     try:
-        declared(tasks._tasks, app_settings.BACKGROUND_TASK_PERIODIC)
+        all_declared(tasks._tasks)
         _ = app_settings.BACKGROUND_TASK_RETAIN
     except (InvalidOptionError, InvalidOptionTypeError) as error:
         raise CommandError(str(error)) from error
