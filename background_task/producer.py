@@ -58,8 +58,10 @@ class TaskSpec:
     limit_key: str | None = None
     #: The alias in ``TASKS`` of the backend that queues it; None for ``@background``.
     backend: str | None = None
-    #: What the task is called; None for a new name. A UUID, or the database's expression for one.
+    #: What it is called; None for a new name. A UUID, or the database's expression for one.
     uid: Any = None
+    #: Since when, if it was known before it came here.
+    enqueued_at: datetime | None = None
 
     @property
     def is_alone(self) -> bool:
@@ -76,14 +78,10 @@ class TaskSpec:
         return spec
 
 
-#: What all of a ``TaskSpec`` but the arguments, and the keys made of them, asks for.
-OPTIONS = attrgetter(
-    *(
-        name
-        for name in TaskSpec.__dataclass_fields__
-        if name not in ("args", "kwargs", "unique", "limit_key")
-    )
-)
+#: What differs from call to call: the arguments, the keys made of them, and where it comes from.
+OWN = ("args", "kwargs", "unique", "limit_key", "uid", "enqueued_at")
+#: All of a ``TaskSpec`` that calls have in common.
+OPTIONS = attrgetter(*(name for name in TaskSpec.__dataclass_fields__ if name not in OWN))
 
 
 def enqueue(spec: TaskSpec, *, sender: type) -> Task | None:
@@ -225,6 +223,7 @@ class _Mould:
         values["task_params"] = params = payload.encode(spec.args, spec.kwargs)
         values["task_hash"] = payload.task_hash(spec.task_name, params)
         values["limit_key"] = spec.limit_key
+        values["uid"], values["enqueued_at"] = spec.uid, spec.enqueued_at
         return task
 
 
@@ -275,7 +274,8 @@ def _build(spec: TaskSpec) -> Task:
     """Return the unsaved row of a call, everything checked before the database is touched."""
     task = Task.objects.new_task(args=spec.args, kwargs=spec.kwargs, **check_options(spec))
     task.limit_key = spec.limit_key
-    task.backend, task.uid = spec.backend, spec.uid
+    task.backend = spec.backend
+    task.uid, task.enqueued_at = spec.uid, spec.enqueued_at
     return task
 
 
