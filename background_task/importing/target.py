@@ -1,0 +1,170 @@
+"""What a path of the other system is here: a function with ``@background``, or a ``@task``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from .. import limiter, payload, producer
+from ..call import Parameters
+from ..exceptions import InvalidOptionError
+from ..policy_option import overrides
+from ..producer import TaskSpec
+from ..task_proxy import TaskProxy
+from ..tasks import tasks
+from .call import DEFAULT_BACKEND, Call
+
+#: Where the backend is defined whose tasks the worker runs.
+OUR_BACKENDS = "background_task.backends"
+
+
+class Targets:
+    """Finds what is to be run here, each path once.
+
+    Args:
+        mapping: New paths by old ones.
+        backend: The alias in ``TASKS`` for all that is a ``@task``; None for that of the row.
+    """
+
+    def __init__(
+        self, mapping: Mapping[str, str] | None = None, backend: str | None = None
+    ) -> None:
+        self.mapping = mapping or {}
+        self.backend = backend
+        self._found: dict[str, Background | BackendTask] = {}
+
+    def spec(self, call: Call) -> TaskSpec:
+        """Return what to queue for a call, with everything checked.
+
+        Raises:
+            InvalidOptionError: There is no such function, or a value cannot be stored.
+            InvalidOptionTypeError: It does not take these arguments, or they cannot be stored.
+        """
+        path = self.mapping.get(call.path, call.path)
+        if path not in self._found:
+            self._found[path] = _found(path)
+        target = self._found[path]
+        target.check(call)
+        spec = target.spec(call, self.backend or call.backend or DEFAULT_BACKEND)
+        producer.check_options(spec)
+        payload.encode(spec.args, spec.kwargs)
+        return spec
+
+
+class Background:
+    """A function with ``@background``."""
+
+    def __init__(self, proxy: TaskProxy[..., Any]) -> None:
+        self.proxy = proxy
+        self.parameters = Parameters(proxy.name, proxy.task_function)
+
+    def check(self, call: Call) -> None:
+        """Refuse arguments that the function would refuse."""
+        self.parameters.check(call.args, call.kwargs)
+
+    def spec(self, call: Call, backend: str) -> TaskSpec:
+        """Return what to queue. Its unique key is left out: all that waits there comes over."""
+        limit = self.proxy.limit_text(call.args, call.kwargs)
+        priority = self.proxy.schedule.priority if call.priority is None else call.priority
+        return _spec(
+            call,
+            task_name=self.proxy.name,
+            queue=self.proxy.queue if call.queue is None else call.queue,
+            priority=priority,
+            limit_key=None if limit is None else limiter.hashed(limit),
+        )
+
+
+class BackendTask:
+    """A ``@task`` of ``django.tasks``, known by what each version of it has."""
+
+    def __init__(self, path: str, task: Any) -> None:
+        self.path = path
+        self.task = task
+        self._checked: set[str] = set()
+
+    @cached_property
+    def parameters(self) -> Parameters:
+        """What the function takes."""
+        return Parameters(self.path, self.task.func)
+
+    def check(self, call: Call) -> None:
+        """Refuse arguments that the function would refuse."""
+        context = [None] if getattr(self.task, "takes_context", False) else []
+        self.parameters.check([*context, *call.args], call.kwargs)
+
+    def spec(self, call: Call, backend: str) -> TaskSpec:
+        """Return what to queue."""
+        if backend not in self._checked:
+            check_backend(backend)
+            self._checked.add(backend)
+        return _spec(
+            call,
+            task_name=self.path,
+            queue=self.task.queue_name if call.queue is None else call.queue,
+            priority=self.task.priority if call.priority is None else call.priority,
+            backend=backend,
+        )
+
+
+def check_backend(alias: str) -> None:
+    """Refuse an alias whose tasks no worker of ours would run.
+
+    Raises:
+        InvalidOptionError: ``TASKS`` does not have it, or has another backend under it.
+    """
+    entry = (getattr(settings, "TASKS", None) or {}).get(alias)
+    remedy = (
+        f'set TASKS[{alias!r}]["BACKEND"] to "{OUR_BACKENDS}.DatabaseBackend", or give --backend'
+    )
+    if entry is None:
+        raise InvalidOptionError(f"TASKS has no backend {alias!r}; {remedy}")
+    try:
+        backend = import_string(entry.get("BACKEND", ""))
+    except ImportError as error:
+        raise InvalidOptionError(
+            f"the backend {alias!r} of TASKS cannot be imported ({error}); {remedy}"
+        ) from error
+    if not any(base.__module__ == OUR_BACKENDS for base in backend.__mro__):
+        raise InvalidOptionError(
+            f"the backend {alias!r} of TASKS is {entry['BACKEND']}, whose tasks process_tasks does "
+            f"not run; {remedy}"
+        )
+
+
+def _found(path: str) -> Background | BackendTask:
+    if (proxy := tasks._tasks.get(path)) is not None:
+        return Background(proxy)
+    remedy = f"give its new place with --map {path}=NEW.PATH"
+    try:
+        found = import_string(path)
+    except (ImportError, ValueError) as error:
+        raise InvalidOptionError(f"{path} cannot be imported ({error}); {remedy}") from error
+    if isinstance(found, TaskProxy) and tasks._tasks.get(found.name) is found:
+        return Background(found)
+    if not all(hasattr(found, name) for name in ("func", "enqueue", "module_path")):
+        raise InvalidOptionError(
+            f"{path} is neither a @task nor a function with @background; decorate it, or {remedy}"
+        )
+    return BackendTask(path, found)
+
+
+def _spec(call: Call, **values: Any) -> TaskSpec:
+    expires = None if call.expires is None else overrides({"expires": call.expires})
+    return TaskSpec(
+        args=call.args,
+        kwargs=dict(call.kwargs),
+        run_at=call.run_at,
+        verbose_name=call.name,
+        repeat=call.rule,
+        repeat_until=None if call.rule is None else call.until,
+        repeat_count=call.runs,
+        options=expires,
+        uid=call.uid,
+        enqueued_at=call.enqueued_at,
+        **values,
+    )
