@@ -105,7 +105,7 @@ def open_table(
         if table not in connection.introspection.table_names(cursor):
             raise InvalidOptionError(
                 f"table {table} is not in database {using!r}; name the database that has it with "
-                "--database, or leave this out: there is nothing to import"
+                "--database; if none has, there is nothing to import"
             )
         found = {
             each.name for each in connection.introspection.get_table_description(cursor, table)

@@ -13,12 +13,10 @@ from tests.importing import functions, tables
 def _tables(django_db_setup, django_db_blocker):
     """Made once: MySQL ends a transaction before it makes a table."""
     with django_db_blocker.unblock():
-        for table in tables.TABLES:
-            tables.create(table)
+        tables.create_all()
     yield
     with django_db_blocker.unblock():
-        for table in tables.TABLES:
-            tables.drop(table)
+        tables.drop_all()
 
 
 @pytest.fixture(autouse=True)

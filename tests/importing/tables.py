@@ -149,25 +149,36 @@ TABLES = {
 }
 
 
-def create(table, *, without=(), types=None):
+#: Tables of django-dbtasks as Django 4.2 and 5.0 make them, with the type of their ids.
+ON_MARIADB = {"char_scheduledtask": "char(32)", "uuid_scheduledtask": "uuid"}
+
+
+def create_all():
+    for table, columns in TABLES.items():
+        create(table, columns)
+    for table, kind in ON_MARIADB.items() if connection.vendor == "mysql" else ():
+        create(table, TABLES["dbtasks_scheduledtask"], id=kind)
+
+
+def drop_all():
+    quote = connection.ops.quote_name
+    with connection.cursor() as cursor:
+        for table in [*TABLES, *(ON_MARIADB if connection.vendor == "mysql" else ())]:
+            cursor.execute(f"DROP TABLE {quote(table)}")
+
+
+def create(table, columns, **types):
     """Create a table, by the types that Django gives its columns on this database."""
     quote = connection.ops.quote_name
-    columns = []
-    for name, field in TABLES[table].items():
-        if name in without:
-            continue
-        kind = (types or {}).get(name) or field.db_type(connection)
+    parts = []
+    for name, field in columns.items():
+        kind = types.get(name) or field.db_type(connection)
         suffix = " PRIMARY KEY" if field.primary_key else " NULL" if field.null else " NOT NULL"
         if isinstance(field, models.AutoField):
             suffix += f" {field.db_type_suffix(connection) or ''}"
-        columns.append(f"{quote(name)} {kind}{suffix}")
+        parts.append(f"{quote(name)} {kind}{suffix}")
     with connection.cursor() as cursor:
-        cursor.execute(f"CREATE TABLE {quote(table)} ({', '.join(columns)})")
-
-
-def drop(table):
-    with connection.cursor() as cursor:
-        cursor.execute(f"DROP TABLE {connection.ops.quote_name(table)}")
+        cursor.execute(f"CREATE TABLE {quote(table)} ({', '.join(parts)})")
 
 
 def insert(table, **values):
@@ -179,7 +190,7 @@ def insert(table, **values):
     }
     row = {name: values.get(name, field.get_default()) for name, field in fields.items()}
     if TABLES[table].get("id") is UUID:
-        row["id"] = values.get("id") or uuid.uuid4()
+        row["id"] = uuid.uuid4()
     quote = connection.ops.quote_name
     names = ", ".join(map(quote, fields))
     parameters = [field.get_db_prep_save(row[name], connection) for name, field in fields.items()]

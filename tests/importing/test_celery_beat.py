@@ -47,6 +47,7 @@ def test_import_crontab_becomes_a_chain_by_its_own_clock(run):
     result = run("django-celery-beat")
     assert (result.code, result.err) == (0, "")
     assert "Took 1, disabled there" in result.out
+    assert f"1     nightly: {WORK}" in result.out
     task = Task.objects.get()
     assert task.params() == ([1], {"x": 2})
     assert (task.task_name, task.queue, task.verbose_name) == (WORK, "mail", "nightly")

@@ -1,8 +1,10 @@
 """What the command says of options and tables that cannot work."""
 
-import pytest
-from django.db import connection
+import uuid
 
+import pytest
+
+from background_task.fields import UidField
 from background_task.importing import SOURCES
 from background_task.models import Task
 from tests.importing import tables
@@ -39,7 +41,7 @@ def test_import_without_its_table_names_table_database_and_remedy(run, source, m
     assert result.code == 1
     assert result.problem == (
         f"{source}: table {part.table} is not in database 'default'; name the database that has "
-        "it with --database, or leave this out: there is nothing to import"
+        "it with --database; if none has, there is nothing to import"
     )
 
 
@@ -51,23 +53,17 @@ def test_import_from_a_table_with_other_columns_names_them(run, monkeypatch):
 
 
 @pytest.mark.only_on("mariadb")
-def test_import_reads_ids_of_both_types_that_mariadb_has_had(run, monkeypatch):
+@pytest.mark.parametrize("table", tables.ON_MARIADB)
+def test_import_reads_ids_of_both_types_that_mariadb_has_had(run, monkeypatch, table):
     (part,) = SOURCES["django-dbtasks"]
-    table = "other_scheduledtask"
+    uid = uuid.uuid4()
+    columns = {**tables.TABLES["dbtasks_scheduledtask"], "id": UidField(primary_key=True)}
+    monkeypatch.setitem(tables.TABLES, table, columns)
+    tables.insert(table, id=uid, task_path=PATH, args=[1])
     monkeypatch.setattr(part, "table", table)
-    monkeypatch.setitem(tables.TABLES, table, tables.TABLES["dbtasks_scheduledtask"])
-    for kind in ("char(32)", "uuid"):
-        tables.create(table, types={"id": kind})
-        try:
-            with connection.cursor() as cursor:
-                key = tables.insert(table, task_path=PATH, args=[1])
-                cursor.execute(f"SELECT id FROM {table}")
-            assert run("django-dbtasks").code == 0
-            assert Task.objects.filter(uid=key).count() == 1
-            assert tables.read(table, "id") == []
-        finally:
-            tables.drop(table)
-            Task.objects.all().delete()
+    assert run("django-dbtasks").code == 0
+    assert Task.objects.get().uid == uid
+    assert tables.read(table, "id") == []
 
 
 def test_import_of_an_early_table_does_without_later_columns(run, monkeypatch):

@@ -152,7 +152,7 @@ def _table(groups: Iterable[tuple[Kind, Group]]) -> list[str]:
     rows += [
         (
             str(group.count),
-            kind.path,
+            kind.path if kind.name is None else f"{kind.name}: {kind.path}",
             kind.task_name if kind.backend is None else f"{kind.task_name} ({kind.backend})",
             kind.queue or "-",
             _shown(group.first_at),
