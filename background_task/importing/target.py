@@ -129,7 +129,7 @@ def check_backend(alias: str) -> None:
         raise InvalidOptionError(
             f"the backend {alias!r} of TASKS cannot be imported ({error}); {remedy}"
         ) from error
-    if not any(base.__module__ == OUR_BACKENDS for base in backend.__mro__):
+    if not any(base.__module__ == OUR_BACKENDS for base in getattr(backend, "__mro__", ())):
         raise InvalidOptionError(
             f"the backend {alias!r} of TASKS is {entry['BACKEND']}, whose tasks process_tasks does "
             f"not run; {remedy}"
@@ -142,7 +142,7 @@ def _found(path: str) -> Background | BackendTask:
     remedy = f"give its new place with --map {path}=NEW.PATH"
     try:
         found = import_string(path)
-    except (ImportError, ValueError) as error:
+    except (ImportError, ValueError, TypeError) as error:
         raise InvalidOptionError(f"{path} cannot be imported ({error}); {remedy}") from error
     if isinstance(found, TaskProxy) and tasks._tasks.get(found.name) is found:
         return Background(found)
@@ -154,7 +154,9 @@ def _found(path: str) -> Background | BackendTask:
 
 
 def _spec(call: Call, **values: Any) -> TaskSpec:
-    expires = None if call.expires is None else overrides({"expires": call.expires})
+    policy: dict[str, Any] = {} if call.expires is None else {"expires": call.expires}
+    if call.rule is not None:  # as there: a schedule does not end with a run that fails
+        policy["repeat_on_failure"] = True
     return TaskSpec(
         args=call.args,
         kwargs=dict(call.kwargs),
@@ -163,7 +165,7 @@ def _spec(call: Call, **values: Any) -> TaskSpec:
         repeat=call.rule,
         repeat_until=None if call.rule is None else call.until,
         repeat_count=call.runs,
-        options=expires,
+        options=overrides(policy),
         uid=call.uid,
         enqueued_at=call.enqueued_at,
         **values,

@@ -104,7 +104,7 @@ def test_import_start_end_and_expiry_come_along(run):
     assert run("django-celery-beat").code == 0
     task, quick = Task.objects.order_by("pk")
     assert (task.run_at, task.repeat_until) == (LATER, LATER + timedelta(days=1))
-    assert json.loads(quick.options) == {"expires": 30}
+    assert json.loads(quick.options) == {"expires": 30, "go_on": True}
 
 
 def test_import_what_is_disabled_ended_or_celerys_own_stays(run):

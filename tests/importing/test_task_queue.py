@@ -127,6 +127,7 @@ def test_import_what_has_finished_here_is_not_brought_again(system, run):
     ("values", "reason"),
     [
         ({"task_path": "tests.importing.functions.gone"}, "cannot be imported"),
+        ({"task_path": ".relative.path"}, "cannot be imported"),
         ({"task_path": "tests.importing.functions.plain"}, "neither a @task nor a function"),
         ({"kwargs": {"subject": 1}, "args": [1]}, "cannot be called so"),
         ({"args": []}, "cannot be called so"),
