@@ -35,7 +35,7 @@ class Callee(Protocol):
     """A decorated function, as far as its ticks are concerned."""
 
     name: str
-    schedules: Sequence[Declaration]
+    schedules: list[Declaration]
 
     @property
     def parameters(self) -> Parameters:
@@ -281,8 +281,7 @@ def _add(callee: Callee, *, name: str | None, written: dict[str, Any]) -> None:
         raise InvalidOptionError(
             f"periodic {name!r} is declared twice for {callee.name}; give one of them another name="
         )
-    declaration = Declaration.of(callee, name=option.check_name(name), **written)
-    callee.schedules = [*callee.schedules, declaration]
+    callee.schedules.append(Declaration.of(callee, name=option.check_name(name), **written))
 
 
 def _leave_word(function: Any, word: tuple[str | None, dict[str, Any]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -29,7 +29,7 @@ class QueuedCallee:
     """
 
     task: Task[..., Any]
-    schedules: tuple[Declaration, ...] = ()
+    schedules: list[Declaration] = field(default_factory=list)
 
     @property
     def name(self) -> str:

@@ -79,7 +79,7 @@ class TaskProxy(Generic[P, R]):
         self.schedule = TaskSchedule.create(schedule)
         self.queue = option.check_queue(queue)
         self.remove_existing_tasks = remove_existing_tasks
-        self.schedules: Sequence[Declaration] = ()
+        self.schedules: list[Declaration] = []
         adopt(task_function, self)
 
     # A call with none of the reserved keywords is checked against the function's own parameters.

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from django.conf import settings
 from django.utils.module_loading import import_string
 
 from .. import limiter, payload, producer
@@ -16,10 +15,8 @@ from ..policy_option import overrides
 from ..producer import TaskSpec
 from ..task_proxy import TaskProxy
 from ..tasks import tasks
+from ..worker.served import own_backends
 from .call import DEFAULT_BACKEND, Call
-
-#: Where the backend is defined whose tasks the worker runs.
-OUR_BACKENDS = "background_task.backends"
 
 
 class Targets:
@@ -90,12 +87,12 @@ class BackendTask:
     @cached_property
     def parameters(self) -> Parameters:
         """What the function takes."""
-        return Parameters(self.path, self.task.func)
+        takes_context = getattr(self.task, "takes_context", False)
+        return Parameters(self.path, self.task.func, skips_first=takes_context, options=())
 
     def check(self, call: Call) -> None:
         """Refuse arguments that the function would refuse."""
-        context = [None] if getattr(self.task, "takes_context", False) else []
-        self.parameters.check([*context, *call.args], call.kwargs)
+        self.parameters.check(call.args, call.kwargs)
 
     def spec(self, call: Call, backend: str) -> TaskSpec:
         """Return what to queue."""
@@ -107,8 +104,15 @@ class BackendTask:
             task_name=self.path,
             queue=self.task.queue_name if call.queue is None else call.queue,
             priority=self.task.priority if call.priority is None else call.priority,
+            limit_key=self._limit_key(call),
             backend=backend,
         )
+
+    def _limit_key(self, call: Call) -> str | None:
+        """Return what shares a limit with the call; tasks of other backends have none."""
+        make = getattr(self.task, "limit_key", None)
+        limit = None if make is None else make()
+        return None if limit is None else limit.key(self.parameters, call.args, call.kwargs)
 
 
 def check_backend(alias: str) -> None:
@@ -117,22 +121,13 @@ def check_backend(alias: str) -> None:
     Raises:
         InvalidOptionError: ``TASKS`` does not have it, or has another backend under it.
     """
-    entry = (getattr(settings, "TASKS", None) or {}).get(alias)
-    remedy = (
-        f'set TASKS[{alias!r}]["BACKEND"] to "{OUR_BACKENDS}.DatabaseBackend", or give --backend'
-    )
-    if entry is None:
-        raise InvalidOptionError(f"TASKS has no backend {alias!r}; {remedy}")
-    try:
-        backend = import_string(entry.get("BACKEND", ""))
-    except ImportError as error:
+    own = own_backends()
+    if alias not in own:
+        known = ", ".join(map(repr, own)) or "none"
         raise InvalidOptionError(
-            f"the backend {alias!r} of TASKS cannot be imported ({error}); {remedy}"
-        ) from error
-    if not any(base.__module__ == OUR_BACKENDS for base in getattr(backend, "__mro__", ())):
-        raise InvalidOptionError(
-            f"the backend {alias!r} of TASKS is {entry['BACKEND']}, whose tasks process_tasks does "
-            f"not run; {remedy}"
+            f"{alias!r} is no backend in TASKS whose tasks process_tasks runs (it has: {known}); "
+            f'set TASKS[{alias!r}]["BACKEND"] to "background_task.backends.DatabaseBackend", or '
+            "give --backend"
         )
 
 

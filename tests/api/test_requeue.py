@@ -115,10 +115,10 @@ def test_requeue_of_a_cancelled_task_archives_it():
 
 
 def test_requeue_of_a_queue_and_a_backend_leaves_the_others():
-    claimed(gone(), queue="a", backend="mail")
+    claimed(gone(), queue="a", backend="retrying")
     claimed("gone", queue="a")
-    claimed("gone", queue="b", backend="mail")
-    assert requeue(queue="a", backend="mail") == Requeued(found=1, requeued=1)
+    claimed("gone", queue="b", backend="retrying")
+    assert requeue(queue="a", backend="retrying") == Requeued(found=1, requeued=1)
     assert Task.objects.filter(locked_by="gone").count() == 2
 
 

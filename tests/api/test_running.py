@@ -11,6 +11,7 @@ from background_task.api import NO_BACKEND
 from background_task.models import CompletedTask, Task
 from background_task.store import get_store
 from tests.api.conftest import add
+from tests.backends import tasks
 
 pytestmark = pytest.mark.django_db
 
@@ -104,10 +105,15 @@ def test_run_task_by_id_runs_what_is_not_due(note, ran):
     assert ran == [1]
 
 
-def test_run_task_by_id_of_a_backend_row_runs_it(registry, ran):
-    registry.background(name="shop.send")(lambda: ran.append("sent"))
-    row = api.run_task_by_id(add("shop.send", backend="mail").uid)
-    assert (row.status, row.backend, ran) == ("succeeded", "mail", ["sent"])
+def test_run_task_by_id_of_a_backend_row_returns_its_result():
+    result = tasks.add.enqueue(1, second=2)
+    done = api.run_task_by_id(result.id)
+    assert (done.id, done.status, done.return_value) == (result.id, "SUCCESSFUL", 3)
+
+
+def test_run_task_by_id_of_a_path_that_leads_nowhere_returns_the_row():
+    row = api.run_task_by_id(add("shop.gone", backend="any").uid)
+    assert (row.status, row.backend) == ("failed", "any")
 
 
 def test_run_task_by_id_of_what_runs_or_has_finished_returns_none(note, ran):

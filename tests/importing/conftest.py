@@ -22,7 +22,7 @@ def _tables(django_db_setup, django_db_blocker):
 @pytest.fixture(autouse=True)
 def _registered(_tables, db, settings):
     """The functions of the tests, and a backend that is ours."""
-    settings.TASKS = {"default": {"BACKEND": "tests.importing.functions.Backend"}}
+    settings.TASKS = {"default": {"BACKEND": "background_task.backends.DatabaseBackend"}}
     before = dict(tasks._tasks)
     tasks._tasks.update(functions.own._tasks)
     yield
