@@ -15,6 +15,8 @@ from tests.api.conftest import LONG_AGO, add
 
 pytestmark = pytest.mark.django_db
 
+#: A task that is tried more than once.
+RETRYING = "tests.backends.tasks.fail_at_first"
 LEASE = timedelta(seconds=60)
 
 
@@ -115,9 +117,9 @@ def test_requeue_of_a_cancelled_task_archives_it():
 
 
 def test_requeue_of_a_queue_and_a_backend_leaves_the_others():
-    claimed(gone(), queue="a", backend="retrying")
+    claimed(gone(), name=RETRYING, queue="a", backend="retrying")
     claimed("gone", queue="a")
-    claimed("gone", queue="b", backend="retrying")
+    claimed("gone", name=RETRYING, queue="b", backend="retrying")
     assert requeue(queue="a", backend="retrying") == Requeued(found=1, requeued=1)
     assert Task.objects.filter(locked_by="gone").count() == 2
 
