@@ -7,6 +7,7 @@ The store is the only writer of rows once they are queued. All writes for a clai
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from datetime import datetime
 from functools import cached_property
 from uuid import UUID
@@ -37,6 +38,15 @@ class Store(Cancellation):
         using: The alias of the database that holds the tables.
     """
 
+    #: Queues of which this store claims nothing, as if they were paused; empty is the unnamed one.
+    excluded: frozenset[str] = frozenset()
+
+    def without(self, queues: Collection[str]) -> Store:
+        """Return a store that leaves these queues to others when it serves all."""
+        store = copy(self)
+        store.excluded = frozenset(queues)
+        return store
+
     @cached_property
     def order(self) -> str:
         """Read late, at the first claim."""
@@ -46,6 +56,10 @@ class Store(Cancellation):
     def pauses(self) -> Pauses:
         """What no worker claims of for now."""
         return Pauses(self.using)
+
+    def on_hold(self) -> OnHold:
+        """Return what this store claims nothing of now: what is paused, and what is excluded."""
+        return self.pauses.read().and_queues(self.excluded)
 
     # -- claim ----------------------------------------------------------------------------------
 
@@ -123,7 +137,7 @@ class Store(Cancellation):
     ) -> Due:
         """Tell what an idle worker wants to know: when to come back, what it cannot run."""
         now = self.now() if now is None else now
-        paused = self.pauses.read()
+        paused = self.on_hold()
         waiting = self._waiting(queues, paused)
         later = waiting.filter(run_at__gt=now).order_by("run_at")
         wanted = Wanted(names, backends)
@@ -143,7 +157,7 @@ class Store(Cancellation):
         limit: int = 5,
     ) -> list[str]:
         """Return some names of due rows that are not for such a worker, nor paused."""
-        paused = self.pauses.read()
+        paused = self.on_hold()
         due = self._waiting(queues, paused).filter(run_at__lte=self.now())
         due = Wanted([*names, *paused.functions], backends).unknown(due)
         return sorted(set(due.order_by().values_list("task_name", flat=True)[:1000]))[:limit]
@@ -315,7 +329,7 @@ class Store(Cancellation):
     def _candidates(
         self, wanted: Wanted, *, queues: Collection[str], limit: int, now: datetime
     ) -> Sequence[Candidate]:
-        rows = self._runnable(wanted, queues=queues, now=now, paused=self.pauses.read())
+        rows = self._runnable(wanted, queues=queues, now=now, paused=self.on_hold())
         return self._read(rows.order_by(f"{self.order}priority", "run_at", "pk")[:limit])
 
     def _read(self, rows: TaskQuerySet) -> list[Candidate]:

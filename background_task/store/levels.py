@@ -76,7 +76,7 @@ class LevelStore(Store):
     def _candidates(
         self, wanted: Wanted, *, queues: Collection[str], limit: int, now: datetime
     ) -> Sequence[Candidate]:
-        paused = self.pauses.read()
+        paused = self.on_hold()
         candidates: list[Candidate] = []
         wanted = wanted.without(paused.functions)
         places = self._places(queues, paused) if wanted else []
@@ -123,7 +123,7 @@ class LevelStore(Store):
         now = self.now() if now is None else now
         paused, levels = NOTHING, self._levels_of(queues or (None,))
         if any(run_at <= now for _, _, run_at in levels):  # else it does not matter what is paused
-            paused = self.pauses.read()
+            paused = self.on_hold()
             if paused.queues:
                 levels = self._levels_of(self._places(queues, paused))
         is_ready = is_unknown = False

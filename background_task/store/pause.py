@@ -7,7 +7,8 @@ need, counts on it that from now on none begins.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from hashlib import sha256
@@ -63,6 +64,10 @@ class OnHold:
 
     queues: frozenset[str] = frozenset()
     functions: frozenset[str] = frozenset()
+
+    def and_queues(self, queues: Collection[str]) -> OnHold:
+        """Return this with queues that one worker leaves to others."""
+        return replace(self, queues=self.queues.union(queues)) if queues else self
 
     def leave_out(self, rows: TaskQuerySet) -> TaskQuerySet:
         """Return the rows that are in no paused queue.

@@ -100,7 +100,8 @@ class PostgreSQLStore(SkipLockedStore):
         """Lock, mark and read the rows with one statement, unless something is paused."""
         if now is None and self.in_transaction():
             now = self.now()
-        if len(queues) < 2:  # else each has an index range of its own
+        # Else each has an index range of its own; excluded ones are never looked into.
+        if len(queues) < 2 and not self.excluded:
             given = Given(
                 owner=owner,
                 wanted=Wanted(names, backends),
