@@ -33,6 +33,10 @@ class BackgroundTaskError(Exception):
         self.errors = errors
 
 
+class DuplicateWorkerError(BackgroundTaskError):
+    """A living worker has the id that was given to another one."""
+
+
 class RetryLater(BackgroundTaskError):  # noqa: N818 - reads as an order, which it is
     """Raise it in a task function to run the task again after a wait of your choice.
 

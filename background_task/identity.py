@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import socket
 import time
@@ -12,6 +13,21 @@ from .exceptions import InvalidOptionError, InvalidOptionTypeError, brief
 
 #: The width of the ``locked_by`` column.
 MAX_OWNER_CHARS = 64
+
+
+#: The token behind a label, and what leaves room for it and for the number of a worker process.
+LABEL_TOKEN_BYTES, MAX_LABEL_CHARS = 4, 50
+
+
+def label_of(worker_id: str) -> str:
+    """Return what the names of a worker with this id begin with."""
+    return worker_id[:MAX_LABEL_CHARS]
+
+
+def is_name_with(label: str, name: str) -> bool:
+    """Tell whether a worker's name was made of a label, or one of its worker processes has it."""
+    pattern = rf"{re.escape(label)}(:\d+)?:[0-9a-f]{{{2 * LABEL_TOKEN_BYTES}}}"
+    return re.fullmatch(pattern, name) is not None
 
 
 def new_uid() -> uuid.UUID:
@@ -56,11 +72,14 @@ def uid_of(value: object) -> uuid.UUID:
         ) from None
 
 
-def new_worker_name() -> str:
-    """Return ``host:pid:token``, at most 64 characters, different at each call.
+def new_worker_name(label: str | None = None) -> str:
+    """Return ``host:pid:token``, or ``label:token``: 64 characters at most, a new one at each call.
 
-    The token is what makes it unique: two containers may well share host name and pid.
+    The token is what makes it unique: two containers may well share host name and pid. A label is
+    given to one process after the other; the writes of each have to be told apart.
     """
+    if label is not None:
+        return f"{label}:{secrets.token_hex(LABEL_TOKEN_BYTES)}"
     tail = f":{os.getpid()}:{secrets.token_hex(8)}"
     return _ascii(socket.gethostname())[: MAX_OWNER_CHARS - len(tail)] + tail
 

@@ -9,7 +9,6 @@ import weakref
 from types import FrameType
 from typing import Any
 
-from .settings import app_settings
 from .worker import Control
 
 #: Seconds between tasks, least and most, after SIGUSR2.
@@ -21,10 +20,10 @@ TTW_FAST = [0.0, 0.1]
 class SignalManager:
     """Turns signals into orders to a worker.
 
-    SIGTERM, SIGINT and SIGTSTP stop it gracefully, a second one at once; SIGUSR1 and SIGUSR2 make
-    it fast and slow again. SIGURG, which the worker sends itself, ends a task. Windows has SIGTERM,
-    SIGINT and SIGBREAK. Outside the main thread, where Python allows no handlers, nothing is
-    installed.
+    SIGTERM, SIGINT, SIGQUIT and SIGTSTP stop it gracefully, a second one at once; SIGUSR1 and
+    SIGUSR2 make it fast and slow again. SIGURG, which the worker sends itself, ends a task. Windows
+    has SIGTERM, SIGINT and SIGBREAK. Outside the main thread, where Python allows no handlers,
+    nothing is installed.
 
     Args:
         control: Where the orders go; without one only the attributes change.
@@ -50,7 +49,7 @@ class SignalManager:
         self.kill_now = True
         if self.control is not None:
             name = signal.Signals(signum).name
-            self.control.stop(name, within=app_settings.BACKGROUND_TASK_SHUTDOWN_SECONDS)
+            self.control.stop(name, within=self.control.shutdown_seconds)
 
     def speed_up(self, signum: int, frame: FrameType | None) -> None:
         """Make no pause between tasks."""
@@ -91,6 +90,7 @@ class SignalManager:
             "SIGINT": self.exit_gracefully,
             "SIGBREAK": self.exit_gracefully,
             "SIGTSTP": self.exit_gracefully,
+            "SIGQUIT": self.exit_gracefully,
             "SIGUSR1": self.speed_up,
             "SIGUSR2": self.slow_down,
             "SIGURG": self.end_task,

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..models import Worker
+from ..models.worker import ALL_BUT, UNNAMED
 from ..registry import Registry
 from ..settings import app_settings
 from ..store.diagnosis import MOST_ROWS, Diagnosis, DueRow, Holder
@@ -190,10 +191,14 @@ def examine_buried(diagnosis: Diagnosis) -> Iterator[Finding]:
 
 def _is_served(queue: str | None, workers: list[Worker]) -> bool:
     """Tell whether a worker serves a queue; a weight may stand behind the name."""
-    return any(
-        not worker.queues or (queue is not None and queue in {worker.queues, *_queues(worker)})
-        for worker in workers
-    )
+    return any(_serves(worker, queue) for worker in workers)
+
+
+def _serves(worker: Worker, queue: str | None) -> bool:
+    if worker.queues.startswith(ALL_BUT):
+        excluded = worker.queues.removeprefix(ALL_BUT)
+        return (queue or UNNAMED) not in {excluded, *excluded.split(", ")}
+    return not worker.queues or (queue is not None and queue in {worker.queues, *_queues(worker)})
 
 
 def _queues(worker: Worker) -> list[str]:

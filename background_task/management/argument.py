@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from argparse import Action
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from django.core.management.base import CommandError
 
-from ..option import check_queue
+from ..identity import label_of
 from ..settings import app_settings
 from ..worker import Options
 from ..worker.recycle import resident_mib
-from ..worker.served import own_backends
-
-
-class Queues(Action):
-    """Keeps a single queue as a text, as it has always been, and several as a list."""
-
-    def __call__(
-        self, parser: Any, namespace: Any, values: Any, option_string: str | None = None
-    ) -> None:
-        """Add one."""
-        before = getattr(namespace, self.dest, None)
-        several = [before] if isinstance(before, str) else before or []
-        setattr(namespace, self.dest, [*several, values] if several else values)
-
+from . import value
+from .backend_choice import check_backends, lease_of
+from .queue_choice import Queues, check_choice
 
 #: Flags, and the keywords of ``add_argument``.
 OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
@@ -35,16 +22,16 @@ OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
         ("--duration",),
         {
             "dest": "duration",
-            "type": int,
+            "type": value.time,
             "default": 0,
             "help": "stop after this many seconds; 0 or less: run for ever (default 0)",
         },
     ),
     (
-        ("--sleep",),
+        ("--sleep", "--interval"),
         {
             "dest": "sleep",
-            "type": float,
+            "type": value.pause,
             "default": 5.0,
             "help": "seconds between looks at an idle queue (default 5)",
         },
@@ -55,8 +42,26 @@ OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
             "dest": "queue",
             "action": Queues,
             "metavar": "NAME[:WEIGHT]",
-            "help": "run only tasks of this queue; may be repeated, then with weights by which the "
-            "slots are divided (default: all queues)",
+            "help": "run only tasks of this queue; may be repeated or a list with commas, then "
+            "with weights by which the slots are divided (default: all queues, as with '*')",
+        },
+    ),
+    (
+        ("--exclude-queue",),
+        {
+            "dest": "exclude_queue",
+            "action": Queues,
+            "metavar": "NAME",
+            "help": "leave the tasks of this queue to other workers; may be repeated or a list "
+            "with commas",
+        },
+    ),
+    (
+        ("--batch",),
+        {
+            "dest": "batch",
+            "action": "store_true",
+            "help": "run what is due, then end",
         },
     ),
     (
@@ -73,7 +78,7 @@ OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
         ("--threads",),
         {
             "dest": "threads",
-            "type": int,
+            "type": value.count,
             "help": "run so many tasks at the same time (default: one after another, "
             "or BACKGROUND_TASK_ASYNC_THREADS with BACKGROUND_TASK_RUN_ASYNC)",
         },
@@ -82,7 +87,7 @@ OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
         ("--async",),
         {
             "dest": "concurrency",
-            "type": int,
+            "type": value.count,
             "help": "run so many async def tasks at the same time, on one event loop "
             "(default: like all others)",
         },
@@ -91,7 +96,7 @@ OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
         ("--processes",),
         {
             "dest": "processes",
-            "type": int,
+            "type": value.count,
             "help": "run so many worker processes, and replace those that die "
             "(default: this process is the worker)",
         },
@@ -100,7 +105,7 @@ OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
         ("--max-tasks",),
         {
             "dest": "max_tasks",
-            "type": int,
+            "type": value.count,
             "help": "end the worker after so many tasks (default: no limit)",
         },
     ),
@@ -108,7 +113,7 @@ OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
         ("--max-memory",),
         {
             "dest": "max_memory",
-            "type": float,
+            "type": value.mebibytes,
             "help": "end the worker when it takes more than so many MiB (default: no limit)",
         },
     ),
@@ -116,8 +121,53 @@ OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
         ("--max-age",),
         {
             "dest": "max_age",
-            "type": float,
+            "type": value.age,
             "help": "end the worker after so many seconds (default: no limit)",
+        },
+    ),
+    (
+        ("--worker-id",),
+        {
+            "dest": "worker_id",
+            "type": value.worker_id,
+            "help": "the name of the worker, which no other living one may have "
+            "(default: made of host and process number)",
+        },
+    ),
+    (
+        ("--shutdown-timeout",),
+        {
+            "dest": "shutdown_timeout",
+            "type": value.patience,
+            "metavar": "SECONDS",
+            "help": "how long running tasks may go on after a stop signal, 0 for as long as they "
+            "take (default: BACKGROUND_TASK_SHUTDOWN_SECONDS)",
+        },
+    ),
+    (
+        ("--no-graceful-shutdown",),
+        {
+            "dest": "no_graceful_shutdown",
+            "action": "store_true",
+            "help": "at a stop signal interrupt running tasks at once, and hand them back",
+        },
+    ),
+    (
+        ("--empty-exit-code",),
+        {
+            "dest": "empty_exit_code",
+            "type": value.exit_code,
+            "default": 0,
+            "help": "what to return when there was nothing to run (default 0)",
+        },
+    ),
+    (
+        ("--failed-exit-code",),
+        {
+            "dest": "failed_exit_code",
+            "type": value.exit_code,
+            "default": 0,
+            "help": "what to return when a task has failed for good (default 0)",
         },
     ),
     (
@@ -137,136 +187,112 @@ OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
         },
     ),
     (
-        ("--dev",),
+        ("--dev", "--reload"),
         {
             "dest": "dev",
             "action": "store_true",
             "help": "start again when the code changes; for development",
         },
     ),
+    (
+        ("--no-reload",),
+        {
+            "dest": "dev",
+            "action": "store_const",
+            "const": False,
+            "help": "do not, which is the default",
+        },
+    ),
+    (
+        ("--no-startup-delay",),
+        {
+            "dest": "no_startup_delay",
+            "action": "store_true",
+            "help": "accepted and without effect: no worker waits before it starts",
+        },
+    ),
 )
 
-#: The most that a queue may weigh.
-LARGEST_WEIGHT = 1000
-#: Options of which there must be at least one.
-COUNTS = ("threads", "concurrency", "processes", "max_tasks")
+#: What reads and checks the values, by the names of the options.
+CHECKS = {keywords["dest"]: keywords["type"] for _, keywords in OPTIONS if "type" in keywords}
 
 
-def check(options: Mapping[str, Any]) -> Options:
+def check(options: Mapping[str, Any], *, known: Collection[str | None] = ()) -> Options:
     """Return the worker's options.
+
+    Args:
+        options: The values by the names of the options.
+        known: The queues that task functions name; see ``check_choice``.
 
     Raises:
         CommandError: A value that cannot work.
     """
-    sleep, duration = options.get("sleep", 5.0), options.get("duration", 0)
-    if not math.isfinite(sleep) or sleep < 0:
-        raise CommandError(f"--sleep {sleep} is not a pause; use 0 or more seconds")
-    if not math.isfinite(duration):
-        raise CommandError(f"--duration {duration} is not a time; use seconds, 0 for ever")
-    for dest in COUNTS:
-        count = options.get(dest)
-        if count is not None and count < 1:
-            raise CommandError(f"{_flag(dest)} {count} would run nothing; use 1 or more")
-    for dest, unit in (("max_memory", "MiB"), ("max_age", "seconds")):
-        limit = options.get(dest)
-        if limit is not None and not 0 < limit < math.inf:
-            raise CommandError(f"{_flag(dest)} {limit} is no limit; use {unit} above 0")
-    if options.get("max_memory") is not None and resident_mib() is None:
+    given = dict(options)
+    for dest, read in CHECKS.items():
+        if given.get(dest) is not None:
+            given[dest] = _checked(dest, read, given[dest])
+    if given.get("max_memory") is not None and resident_mib() is None:
         raise CommandError(
             "--max-memory: this system does not tell how much memory a process takes"
         )
-    if options.get("processes") is not None and options.get("dev"):
+    if given.get("processes") is not None and given.get("dev"):
         raise CommandError(
             "--processes is for running, --dev for developing; leave one of them out"
         )
-    threads = options.get("threads")
+    threads = given.get("threads")
     if threads is None and app_settings.BACKGROUND_TASK_RUN_ASYNC:
         threads = app_settings.BACKGROUND_TASK_ASYNC_THREADS
-    queues, weights = check_queues(options.get("queue"))
-    backends = check_backends(options.get("backend"))
+    backends = check_backends(given.get("backend"))
+    shutdown = _shutdown_of(given)
+    choice = check_choice(given.get("queue"), given.get("exclude_queue"), known=known)
     return Options(
-        queues=queues,
-        sleep=sleep,
-        duration=duration,
+        queues=choice.queues,
+        sleep=given.get("sleep", 5.0),
+        duration=given.get("duration", 0),
         threads=threads,
-        lease=_lease(backends),
-        shutdown=app_settings.BACKGROUND_TASK_SHUTDOWN_SECONDS,
-        concurrency=options.get("concurrency"),
-        max_tasks=options.get("max_tasks"),
-        max_memory=options.get("max_memory"),
-        max_age=options.get("max_age"),
-        is_ticking=not options.get("no_periodic"),
-        weights=weights,
+        lease=lease_of(backends),
+        shutdown=app_settings.BACKGROUND_TASK_SHUTDOWN_SECONDS if shutdown is None else shutdown,
+        concurrency=given.get("concurrency"),
+        max_tasks=given.get("max_tasks"),
+        max_memory=given.get("max_memory"),
+        max_age=given.get("max_age"),
+        is_ticking=not given.get("no_periodic"),
+        weights=choice.weights,
+        excluded=choice.excluded,
         backends=backends,
+        is_batch=bool(given.get("batch")),
+        label=label_of(given["worker_id"]) if given.get("worker_id") else None,
     )
 
 
-def check_backends(given: str | Sequence[str] | None) -> list[str] | None:
-    """Return the aliases to serve; None for all, and ``@background``.
+def _shutdown_of(options: Mapping[str, Any]) -> float | None:
+    """Return how long a stop signal leaves running tasks; None if the settings decide.
 
     Raises:
-        CommandError: One is not ours.
+        CommandError: Two answers.
     """
-    if given is None:
-        return None
-    aliases, own = [given] if isinstance(given, str) else list(given), own_backends()
-    for alias in aliases:
-        if alias not in own:
-            known = ", ".join(map(repr, own)) or "none"
-            raise CommandError(
-                f"--backend {alias}: TASKS has no DatabaseBackend of background_task under that "
-                f"name; it has {known}"
-            )
-    return aliases
-
-
-def _lease(aliases: Sequence[str] | None) -> timedelta:
-    """Return the shortest lease that the setting or a backend that is served asks for."""
-    own = own_backends().items()
-    asked = [each.lease for alias, each in own if aliases is None or alias in aliases]
-    setting = timedelta(seconds=app_settings.BACKGROUND_TASK_LEASE_SECONDS)
-    return min([setting, *(lease for lease in asked if lease is not None)])
-
-
-def check_queues(
-    given: str | Sequence[str] | None,
-) -> tuple[tuple[str, ...], dict[str, int] | None]:
-    """Return the queues to serve, and their weights if there are any.
-
-    A single one is a name and nothing else, as it has always been: a weight would have no meaning.
-    Of several, what follows the last colon is a weight.
-
-    Raises:
-        CommandError: A name or a weight that cannot be.
-    """
-    texts = [given] if isinstance(given, str) else list(given or ())
-    pairs = [(text, None) for text in texts] if len(texts) < 2 else list(map(_weighted, texts))
-    try:
-        names = tuple(check_queue(name) or "" for name, _ in pairs)
-    except ValueError as error:
-        raise CommandError(f"--queue: {error}") from None
-    if len(names) < 2:
-        return tuple(filter(None, names)), None
-    for name in names:
-        if not name or names.count(name) > 1:
-            why = "is named twice" if name else "is no name"
-            raise CommandError(f"--queue {name!r} {why}; name each queue once")
-    if all(weight is None for _, weight in pairs):
-        return names, None
-    return names, {name: weight or 1 for name, weight in pairs}
-
-
-def _weighted(text: str) -> tuple[str, int | None]:
-    name, colon, weight = text.rpartition(":")
-    if not colon:
-        return text, None
-    is_number = weight.isascii() and weight.isdigit()
-    if not is_number or not 1 <= int(weight) <= LARGEST_WEIGHT:
+    given: float | None = options.get("shutdown_timeout")
+    if not options.get("no_graceful_shutdown"):
+        return given
+    if given is not None:
         raise CommandError(
-            f"--queue {text}: {weight!r} is no weight; use a whole number from 1 to "
-            f"{LARGEST_WEIGHT}, also behind a name that has a colon itself: --queue {text}:1"
+            "--shutdown-timeout says how long to wait, --no-graceful-shutdown not to wait; leave "
+            "one of them out"
         )
-    return name, int(weight)
+    return 0.0
+
+
+def exit_status(options: Mapping[str, Any], *, processed: int, failures: int) -> int:
+    """Return what the command returns after an orderly end: that of failures wins."""
+    dest = "failed_exit_code" if failures else "" if processed else "empty_exit_code"
+    return int(options.get(dest) or 0)
+
+
+def _checked(dest: str, read: Callable[[Any], Any], given: Any) -> Any:
+    try:
+        return read(given)
+    except ArgumentTypeError as error:
+        raise CommandError(f"{_flag(dest)} {error}") from None
 
 
 def _flag(dest: str) -> str:

@@ -7,6 +7,9 @@ from datetime import datetime
 from django.db import models
 from django.db.models import Q
 
+#: How ``queues`` begins for a worker of all but some, and what the unnamed queue is called there.
+ALL_BUT, UNNAMED = "all but ", "(unnamed)"
+
 
 class Worker(models.Model):
     """A worker process that has been seen: alive until ``expires_at``, unless it has stopped."""

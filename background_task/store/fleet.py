@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
+from ..exceptions import DuplicateWorkerError
+from ..identity import is_name_with, is_pid_running
 from ..models import Worker
 from .clock import read_clock
 
@@ -62,6 +64,31 @@ class Fleet:
         alive = Worker.objects.using(self.using).filter(name=name, stopped_at__isnull=True)
         alive.update(heartbeat_at=now, stopped_at=now)
 
+    def check_label(self, label: str, *, of: str = "", now: datetime | None = None) -> None:
+        """Make sure that nobody alive has a name with this label.
+
+        A worker that was killed seems to be alive until its lease is over, unless its process ran
+        on this machine, where it can be seen to be gone.
+
+        Args:
+            label: See ``new_worker_name``.
+            of: The name of the worker that asks.
+            now: Overrides the database's clock.
+
+        Raises:
+            DuplicateWorkerError: Somebody has.
+        """
+        now = read_clock(self.using) if now is None else now
+        workers = Worker.objects.using(self.using).filter(Worker.alive(now)).exclude(name=of)
+        for worker in workers:
+            if is_name_with(label, worker.name) and not _is_gone(worker):
+                seconds = (worker.expires_at - now).total_seconds()
+                raise DuplicateWorkerError(
+                    f"a worker with the id {label!r} is alive ({worker.name}, process {worker.pid} "
+                    f"on {worker.host}), and each needs an id of its own; choose another one, or "
+                    f"stop that worker; if it was killed, its id is free in {seconds:.0f} seconds"
+                )
+
     def last_seen(self) -> datetime | None:
         """Return when any worker last gave a sign of life."""
         workers = Worker.objects.using(self.using).order_by("-heartbeat_at")
@@ -92,6 +119,12 @@ class Fleet:
         now = read_clock(self.using) if now is None else now
         return Worker.objects.using(self.using).filter(Worker.alive(now)).exists()
 
+    def is_anyone_overdue(self, *, now: datetime | None = None) -> bool:
+        """Tell whether a lease has run out of a worker that nobody has declared dead yet."""
+        now = read_clock(self.using) if now is None else now
+        workers = Worker.objects.using(self.using)
+        return workers.filter(stopped_at__isnull=True, expires_at__lt=now).exists()
+
     def was_anyone_alive(self, moment: datetime) -> bool:
         """Tell whether a worker was alive at a time within the last day."""
         workers = Worker.objects.using(self.using).filter(
@@ -100,3 +133,9 @@ class Fleet:
             expires_at__gte=moment,
         )
         return workers.exists()
+
+
+def _is_gone(worker: Worker) -> bool:
+    """Tell whether a worker's process can be seen to have ended, from here."""
+    is_here = worker.host == socket.gethostname()[:255] and worker.pid != os.getpid()
+    return is_here and os.name != "nt" and not is_pid_running(worker.pid)

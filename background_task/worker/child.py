@@ -35,7 +35,9 @@ class Child:
         self.started_at = self.heard_at = time.monotonic()
         #: The names under which it may have claimed something.
         self.names: list[str] = []
-        self.is_recycled = self.is_killed = False
+        self.is_recycled = self.is_drained = self.is_killed = False
+        #: How many runs it has brought to an end, and how many tasks have failed.
+        self.processed = self.failures = 0
         #: What runs with a limit: when it began, and the limit.
         self.running: dict[Key, tuple[float, float]] = {}
         self._hopeless: set[Key] = set()
@@ -108,6 +110,10 @@ class Child:
                 self.names.append(rest[0])
             elif word == "R":
                 self.is_recycled = True
+            elif word == "D":
+                self.is_drained = True
+            elif word == "S":
+                self.processed, self.failures = int(rest[0]), int(rest[1])
             elif word == "C":
                 self.running.clear()
             elif word in ("B", "E", "K"):

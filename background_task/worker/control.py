@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ..exceptions import StopNow
+from ..settings import app_settings
 from ..wakeup import Polling
 from .hygiene import Surroundings
 from .limit import Limits
@@ -38,6 +39,8 @@ class Control:
         self.reason: str | None = None
         self.is_at_once = False
         self.has_signal_handlers = False
+        #: Seconds that a stop signal leaves running tasks; None follows the settings.
+        self.shutdown: float | None = None
         self.pause_range: tuple[float, float] = (0.0, 0.0)
         self.polling = Polling()
         self.outage = Outage()
@@ -58,6 +61,12 @@ class Control:
     def is_stopping(self) -> bool:
         """Whether no new task may be started."""
         return self.reason is not None
+
+    @property
+    def shutdown_seconds(self) -> float:
+        """How long running tasks may go on after a stop signal."""
+        seconds = app_settings.BACKGROUND_TASK_SHUTDOWN_SECONDS
+        return seconds if self.shutdown is None else self.shutdown
 
     def stop(self, reason: str, *, within: float, is_order: bool = True) -> None:
         """Stop claiming; running tasks have ``within`` seconds.

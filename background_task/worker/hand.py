@@ -88,6 +88,19 @@ class Hand:
         for claim in claims:
             telemetry.event("release", claim=claim, reason="the worker stops")
 
+    def say_goodbye(self, left: Sequence[Claim]) -> None:
+        """Release all that is still held, without spending an attempt, and retire.
+
+        Args:
+            left: What has not ended; some of it may be held under an earlier name.
+        """
+        names = {self._identity.name, *(claim.owner for claim in left)}
+        held = [claim for name in names for claim in self._store.held_by(name)]
+        for claim in held:
+            if self._store.release([claim]):
+                telemetry.event("release", claim=claim, reason="the worker stops")
+        self._identity.retire()
+
     def adopt(self) -> list[Claim]:
         """Return claims that were committed although the confirmation never arrived."""
         if not self.is_unsure:

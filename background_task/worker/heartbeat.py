@@ -11,6 +11,7 @@ from datetime import timedelta
 from django.db import IntegrityError
 
 from .. import telemetry
+from ..exceptions import DuplicateWorkerError
 from ..identity import new_worker_name
 from ..store import Fleet
 from .control import Backoff
@@ -31,10 +32,25 @@ class Identity:
         queues: What it serves, for people to read.
         capacity: How many tasks it runs at once.
         lease: How long it counts as alive after a heartbeat.
+        label: What people call it, and what its names begin with.
+        is_label_free: Whether it is certain that no other worker has this label.
     """
 
-    def __init__(self, fleet: Fleet, *, queues: str, capacity: int, lease: timedelta) -> None:
-        self.name = new_worker_name()
+    def __init__(
+        self,
+        fleet: Fleet,
+        *,
+        queues: str,
+        capacity: int,
+        lease: timedelta,
+        label: str | None = None,
+        is_label_free: bool = False,
+    ) -> None:
+        self.label = label
+        self.name = new_worker_name(label)
+        #: All that it has ever had.
+        self.names = {self.name}
+        self._is_label_free = label is None or is_label_free
         self.fleet = fleet
         self.queues = queues
         self.capacity = capacity
@@ -51,6 +67,22 @@ class Identity:
             if not self.fleet.renew(name, lease=lease):
                 raise
         self.renewed_at = begun
+        if not self._is_label_free:
+            self._claim_label()
+
+    def _claim_label(self) -> None:
+        """Make sure that no other living worker has the label, or say goodbye.
+
+        Asked when this worker can be seen: of two that start at once, at least one sees the other.
+        Should none see it, or should one that was only frozen come back, no harm is done to rows:
+        both work under names of their own.
+        """
+        try:
+            self.fleet.check_label(self.label or "", of=self.name)
+        except DuplicateWorkerError:
+            self.fleet.retire(self.name)
+            raise
+        self._is_label_free = True
 
     def renew(self) -> None:
         """Extend the lease; if others have declared it over, go on under a new name.
@@ -62,8 +94,9 @@ class Identity:
             if self.fleet.renew(self.name, lease=self.lease):
                 self.renewed_at = begun
                 return
-            former, name = self.name, new_worker_name()
+            former, name = self.name, new_worker_name(self.label)
             self.register(name)
+            self.names.add(name)
             self.name = name
         telemetry.event("evicted", worker=former, name=name)
 

@@ -15,6 +15,7 @@ from ..wakeup import make_wakeup
 from .admission import Admission
 from .cancel import Requests
 from .control import Backoff, Control
+from .drain import DRAINED, Drain
 from .executors import InlineExecutor
 from .finish import End, has_receivers, record_many
 from .gather import WINDOW_SECONDS, Gatherer
@@ -49,10 +50,9 @@ class Loop:
         self, registry: Registry, *, store: Store, control: Control, options: Options
     ) -> None:
         self.registry = registry
-        self.store = store
+        self.store = store = store.without(options.excluded) if options.excluded else store
         self.control = control
         self.options = options
-        self.summary = Summary()
         #: In the caller's transaction (a ``TestCase``) nobody else can see the rows: there is
         #: nothing to keep alive for, and threads would see none of them.
         self.is_private = store.in_transaction()
@@ -79,10 +79,13 @@ class Loop:
         self.retirement = Retirement(self.watch, control=control, options=options)
         self.identity = Identity(
             Fleet(store.using),
-            queues=", ".join(options.queue_words()),
+            queues=options.queues_text(),
             capacity=self.executor.slots,
             lease=options.lease,
+            label=options.label,
+            is_label_free=options.is_label_free,
         )
+        self.summary = Summary(owners=self.identity.names)
         self.hand = Hand(
             store,
             identity=self.identity,
@@ -90,6 +93,7 @@ class Loop:
             gatherer=self.gatherer,
             polling=control.polling,
         )
+        self.drain = Drain(self.executor, parts=self.parts, hand=self.hand)
         self.heartbeat: Heartbeat | None = None
         self._backoff = Backoff(longest=LONGEST_OUTAGE_SECONDS)
         self._is_registered = False
@@ -99,9 +103,9 @@ class Loop:
 
     def run(self) -> Summary:
         """Work until told to stop, or until the duration is over; then drain and release."""
-        self._started = time.monotonic()
+        started = self.retirement.begin()
         watchdog = Watchdog(
-            self._end_duration,
+            self.retirement.end_duration,
             self.control.enforce_deadline,
             self.watch.tell_stopping,
             self.watch.tell_overrun,
@@ -124,9 +128,10 @@ class Loop:
             if self.keeper is not None:
                 self.keeper.end()
             self.wakeup.close()
+            self.drain.close()
             if self.heartbeat is not None:
                 self.heartbeat.end()
-            self.summary.seconds = time.monotonic() - self._started
+            self.summary.seconds = time.monotonic() - started
         return self.summary
 
     def abandon(self) -> None:
@@ -170,11 +175,13 @@ class Loop:
 
     def _work(self) -> None:
         while not self._is_over():
+            self.drain.begin()
             self.gatherer.flush()
             try:
                 claims = self._claim()
                 self._back()
-                if not claims:
+                is_empty = self.drain.end(claims)
+                if not claims and not (is_empty and self._ends_batch()):
                     self._wait()
             except Error as error:
                 self.hand.is_unsure = True
@@ -189,16 +196,16 @@ class Loop:
             self.executor.work_off()
 
     def _is_over(self) -> bool:
-        self._end_duration()
+        self.retirement.end_duration()
         return self.control.is_stopping
 
-    def _end_duration(self) -> None:
-        """Called by the watchdog too: a task that runs inline holds up the loop."""
-        elapsed = time.monotonic() - self._started
-        if not self.control.is_stopping and 0 < self.options.duration < elapsed:
-            # Not the shutdown time: under cron, a task longer than that would be released at the
-            # end of each run and never finish.
-            self.retirement.stop_in_time("the duration is over")
+    def _ends_batch(self) -> bool:
+        """Stop because nothing is left to do, unless something of dead workers is to come."""
+        if not self.options.is_batch or self.recovery.is_owed():
+            return False
+        self.watch.tell_unknown(self.store, self.registry, queues=self.options.queues)
+        self.control.stop(DRAINED, within=self.options.shutdown, is_order=False)
+        return True
 
     def _record_stuck(self) -> None:
         """Record the attempts that only the end of this process ends, right before it."""
@@ -220,12 +227,7 @@ class Loop:
         self._record_stuck()
         while True:
             try:
-                names = {self.identity.name, *(claim.owner for claim in left)}
-                held = [claim for name in names for claim in self.store.held_by(name)]
-                for claim in held:
-                    if self.store.release([claim]):
-                        telemetry.event("release", claim=claim, reason="the worker stops")
-                self.identity.retire()
+                self.hand.say_goodbye(left)
             except Error as error:
                 # Whoever recovers the rows later counts a lost attempt; there is no other way to
                 # tell this end from a crash.
@@ -268,6 +270,7 @@ class Loop:
             # This process may have stood still before the statement was sent, and have been
             # declared dead. Then the rows are up for recovery already.
             self.identity.renew()
+            self.drain.give_up()
             self.store.release(claim for claim in claims if claim.owner != self.identity.name)
             claims = [claim for claim in claims if claim.owner == self.identity.name]
         return claims
@@ -379,10 +382,7 @@ class Loop:
         due = min(chore.seconds_until_due() for chore in self.chores)
         due = 0.0 if self.hand.is_unsure else due
         seconds = min(seconds, max(due, SHORTEST_SLEEP_SECONDS))
-        if self.options.duration > 0:
-            left = self.options.duration - (time.monotonic() - self._started)
-            seconds = min(seconds, max(0.0, left) + SHORTEST_SLEEP_SECONDS)
-        return seconds
+        return min(seconds, max(0.0, self.retirement.seconds_left()) + SHORTEST_SLEEP_SECONDS)
 
     # -- outages --------------------------------------------------------------------------------
 

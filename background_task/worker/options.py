@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
+
+from ..models.worker import ALL_BUT, UNNAMED
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,10 @@ class Options:
             priorities alone decide.
         backends: The aliases in ``TASKS`` whose tasks it runs, and then no others; None for those
             of all our backends, and of ``@background``.
+        excluded: The queues that it leaves to others if it serves all; empty is the unnamed one.
+        is_batch: Whether it ends when nothing is left to do.
+        label: What its name begins with; None for host and process number.
+        is_label_free: Whether somebody has already made sure that no other worker has the label.
     """
 
     queues: Sequence[str] = ()
@@ -43,6 +50,16 @@ class Options:
     is_ticking: bool = True
     weights: Mapping[str, int] | None = None
     backends: Sequence[str] | None = None
+    excluded: Sequence[str] = ()
+    is_batch: bool = False
+    label: str | None = None
+    is_label_free: bool = False
+
+    def queues_text(self) -> str:
+        """Return what it serves, for the table of workers; empty is everything."""
+        if self.excluded:
+            return ALL_BUT + ", ".join(queue or UNNAMED for queue in self.excluded)
+        return ", ".join(self.queue_words())
 
     def queue_words(self) -> list[str]:
         """Return the queues as they stand on the command line, for people to read."""
@@ -65,7 +82,11 @@ COUNTERS = {
 
 @dataclass
 class Summary:
-    """What a worker did."""
+    """What a worker did.
+
+    Attributes:
+        owners: Its names, beside which there may be others in the process; None counts all.
+    """
 
     succeeded: int = 0
     retried: int = 0
@@ -75,14 +96,27 @@ class Summary:
     released: int = 0
     late: int = 0
     recovered: int = 0
+    #: Tasks that ended as failed, those of dead workers included.
+    failures: int = 0
     seconds: float = 0.0
+    owners: Collection[str] | None = None
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
 
-    def count(self, name: str, fields: dict[str, object]) -> None:
+    @property
+    def processed(self) -> int:
+        """How many runs have come to an end of whatever kind."""
+        ended = self.succeeded + self.retried + self.failed + self.discarded
+        return ended + self.cancelled + self.late
+
+    def count(self, name: str, fields: dict[str, Any]) -> None:
         """Count an event; recovered rows of others are counted as such."""
-        counter = "recovered" if fields.get("lost") else COUNTERS.get(name)
-        if counter is not None:
+        is_lost = bool(fields.get("lost"))
+        counter = "recovered" if is_lost else COUNTERS.get(name)
+        if counter is None:
+            return
+        if is_lost or self.owners is None or fields["claim"].owner in self.owners:
             with self._lock:
+                self.failures += name == "failure"
                 setattr(self, counter, getattr(self, counter) + 1)

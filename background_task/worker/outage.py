@@ -43,6 +43,11 @@ class Outage:
         self._lock = threading.Lock()
         self._since: float | None = None
 
+    @property
+    def is_on(self) -> bool:
+        """Whether the database could not be used when it was last needed."""
+        return self._since is not None
+
     def begin(self, error: BaseException) -> None:
         """The database failed more than once in a row."""
         with self._lock:

@@ -10,6 +10,8 @@ goes through a pipe, in lines of ASCII:
 ``C``                         all that was said of runs is forgotten, and said anew
 ``K task number``             this run cannot be ended; end the process
 ``R``                         the worker ends because it is to be recycled
+``D``                         the worker ends because nothing is left to do
+``S runs failures``           so many runs it has brought to an end, so many tasks have failed
 """
 
 from __future__ import annotations
@@ -23,8 +25,9 @@ from typing import Any
 
 from .. import telemetry
 from ..attempt import Claim
-from ..settings import app_settings
 from .control import Control
+from .drain import DRAINED
+from .options import Summary
 from .recycle import RECYCLED
 
 #: Environment variable: the worker's number among its siblings, and the descriptor of the pipe.
@@ -81,8 +84,8 @@ class Parent:
         with open(self._orders, encoding="utf-8", errors="replace") as orders, suppress(OSError):
             for line in orders:
                 _carry_out(line.split(" "), control)
-        within = app_settings.BACKGROUND_TASK_SHUTDOWN_SECONDS
-        _stop(control, "the process that started this worker is gone", within=within)
+        reason = "the process that started this worker is gone"
+        _stop(control, reason, within=control.shutdown_seconds)
 
     # -- reports --------------------------------------------------------------------------------
 
@@ -101,6 +104,8 @@ class Parent:
             yield
         if (control.reason or "").startswith(RECYCLED):
             self._say("R")
+        elif control.reason == DRAINED:
+            self._say("D")
 
     def on_event(self, name: str, fields: Mapping[str, Any]) -> None:
         """Tell the worker's new name; a subscriber of the telemetry."""
@@ -110,6 +115,10 @@ class Parent:
     def introduce(self, name: str) -> None:
         """Tell the name under which this worker is going to claim."""
         self._say("N", name)
+
+    def sum_up(self, summary: Summary) -> None:
+        """Tell what became of the tasks."""
+        self._say("S", summary.processed, summary.failures)
 
     def ask_for_the_end(self, claim: Claim) -> None:
         """Tell that this run cannot be ended from within."""

@@ -8,7 +8,7 @@ from datetime import timedelta
 from ..attempt import Claim, after_loss
 from ..registry import Registry
 from ..settings import app_settings
-from ..store import Store
+from ..store import Fleet, Store
 from ..wakeup import notify_after_commit
 from .finish import land, tell
 from .heartbeat import BEATS_PER_LEASE, LONGEST_RETRY_SECONDS, Heartbeat
@@ -68,6 +68,7 @@ class Recovery:
         if duration is not None:
             self.grace = min(self.grace, duration / 2)
         self._next = time.monotonic()
+        self._has_run = False
 
     def seconds_until_due(self) -> float:
         """Return how long the loop may sleep before it should call ``run_if_due``."""
@@ -81,7 +82,16 @@ class Recovery:
         if self.seconds_until_due() > 0:
             return 0
         self._next = time.monotonic() + self.interval
-        return recover(self.store, registry=self.registry)
+        recovered = recover(self.store, registry=self.registry)
+        self._has_run = True
+        return recovered
+
+    def is_owed(self) -> bool:
+        """Tell whether workers seem to be dead of whom nobody here has taken anything back yet."""
+        if self._has_run:
+            return False
+        is_anyone_overdue = Fleet(self.store.using).is_anyone_overdue()
+        return is_anyone_overdue or bool(self.store.left_behind(limit=1, declare=False))
 
 
 def claims_lost_on_the_way(held: list[Claim], known: list[Claim]) -> list[Claim]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+
 from ..settings import app_settings
 from .control import Control
 from .options import Options
@@ -25,6 +28,26 @@ class Retirement:
         self._watch = watch
         self._control = control
         self._shutdown = options.shutdown
+        self._duration = options.duration
+        self._started = time.monotonic()
+
+    def begin(self) -> float:
+        """The worker begins; return the time."""
+        self._started = time.monotonic()
+        return self._started
+
+    def end_duration(self) -> None:
+        """Called by the watchdog, too: a task that runs inline holds up the loop."""
+        if not self._control.is_stopping and self.seconds_left() < 0:
+            # Not the shutdown time: under cron, a task longer than that would be released at the
+            # end of each run and never finish.
+            self.stop_in_time("the duration is over")
+
+    def seconds_left(self) -> float:
+        """Return for how long it may still work; infinite if for ever."""
+        if self._duration <= 0:
+            return math.inf
+        return self._duration - (time.monotonic() - self._started)
 
     def stop_in_time(self, reason: str) -> None:
         """Stop for a reason that is nobody's order; running tasks may take their time."""

@@ -13,6 +13,8 @@ from ..store import Store
 from .burial import Burial, Death
 from .child import Child
 from .control import LAST_SECONDS, Control
+from .drain import DRAINED
+from .options import COUNTERS, Summary
 from .parent import NOW, PAUSE, STOP, WAKE
 
 #: How often the processes are looked at.
@@ -38,6 +40,8 @@ class Place:
         self.number = number
         self.child: Child | None = None
         self.start_at = 0.0
+        #: Whether nobody is to come after the process that has filled it.
+        self.is_done = False
         self._short_lives = 0
 
     def vacate(self, child: Child) -> float:
@@ -68,6 +72,7 @@ class Supervisor:
         registry: The functions by name.
         control: Where the orders come from.
         duration: Seconds after which it stops; 0 or less means never.
+        is_batch: Whether it ends when all processes have found nothing left to do.
     """
 
     def __init__(
@@ -79,10 +84,15 @@ class Supervisor:
         registry: Registry,
         control: Control,
         duration: float = 0,
+        is_batch: bool = False,
     ) -> None:
         self.command = command
         self.control = control
         self.duration = duration
+        self.is_batch = is_batch
+        #: What its own process has recorded for workers that have died, and what they have said.
+        self.summary = Summary()
+        self.processed = self.failures = 0
         self.is_clean = True
         self._places = [Place(number) for number in range(1, processes + 1)]
         self._burial = Burial(store, registry=registry, afterwards=self._wake_all)
@@ -95,6 +105,7 @@ class Supervisor:
         """Work until told to stop; return whether all processes ended in order and in time."""
         self._started = time.monotonic()
         self._burial.start()
+        telemetry.subscribe(self.summary.count, to=COUNTERS)
         try:
             while not self._is_over():
                 self._pass_orders_on()
@@ -105,6 +116,9 @@ class Supervisor:
                 child.process.kill()
                 self._mourn(child)
             self.is_clean &= self._burial.end(within=BURIAL_SECONDS)
+            telemetry.unsubscribe(self.summary.count)
+            self.processed += self.summary.processed + self.summary.recovered
+            self.failures += self.summary.failures
         return self.is_clean
 
     # -- orders ---------------------------------------------------------------------------------
@@ -112,8 +126,10 @@ class Supervisor:
     def _is_over(self) -> bool:
         elapsed = time.monotonic() - self._started
         if not self.control.is_stopping and 0 < self.duration < elapsed:
-            within = max(app_settings.BACKGROUND_TASK_SHUTDOWN_SECONDS, app_settings.MAX_RUN_TIME)
+            within = max(self.control.shutdown_seconds, app_settings.MAX_RUN_TIME)
             self.control.stop("the duration is over", within=within, is_order=False)
+        if not self.control.is_stopping and all(place.is_done for place in self._places):
+            self.control.stop(DRAINED, within=self.control.shutdown_seconds, is_order=False)
         return self.control.is_stopping and not self._children()
 
     def _pass_orders_on(self) -> None:
@@ -154,7 +170,8 @@ class Supervisor:
         for place in self._places:
             child = place.child
             if child is None:
-                if not self.control.is_stopping and now >= place.start_at:
+                is_wanted = not place.is_done and not self.control.is_stopping
+                if is_wanted and now >= place.start_at:
                     self._fill(place)
             elif child.returncode() is not None:
                 self._take_leave(place, child)
@@ -183,8 +200,11 @@ class Supervisor:
     def _take_leave(self, place: Place, child: Child) -> None:
         self._mourn(child)
         pause = place.vacate(child)
+        place.is_done = self.is_batch and child.is_drained
+        self.processed += child.processed
+        self.failures += child.failures
         code = child.process.returncode
-        if self.control.is_stopping:
+        if self.control.is_stopping or place.is_done:
             self.is_clean &= code == 0 or not child.names
         elif not child.is_recycled:
             how = _how_it_ended(child)

@@ -64,9 +64,9 @@ def test_read_table_of_options_has_each_option_and_its_default():
         for row in table_with(DOCS / "running.md", "Option", "Default")
     }
     assert list(shown) == [flags[0] for flags, _ in Command.OPTIONS]
-    for (flag,), settings in Command.OPTIONS:
+    for flags, settings in Command.OPTIONS:
         if "default" in settings:
-            assert float(shown[flag]) == settings["default"]
+            assert float(shown[flags[0]]) == settings["default"]
 
 
 @EACH_PAGE

@@ -6,9 +6,9 @@ import atexit
 import logging
 import os
 import sys
-import threading
 from argparse import ArgumentParser
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -18,10 +18,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import autoreload
 
 from ... import __version__, telemetry
-from ...exceptions import InvalidOptionError, InvalidOptionTypeError
+from ...exceptions import DuplicateWorkerError, InvalidOptionError, InvalidOptionTypeError
 from ...models import CompletedTask, Task
+from ...models.worker import UNNAMED
 from ...settings import app_settings
-from ...store import get_store
+from ...store import Fleet, get_store
 from ...tasks import Tasks, autodiscover, tasks
 from ...utils import SignalManager
 from ...worker import Control, Loop, Options, Summary
@@ -31,8 +32,9 @@ from ...worker.parent import Parent
 from ...worker.pruner import keeping_in
 from ...worker.served import all_declared
 from ...worker.supervisor import Supervisor
-from ..argument import OPTIONS, check
+from ..argument import OPTIONS, check, exit_status
 from ..console import LOGGER_NAME, Console, LogWriter
+from ..process import end_process, give_up
 
 logger = logging.getLogger(__name__)
 
@@ -111,46 +113,76 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run, with autoreload if asked."""
         self.parent = Parent.of_this_process()
+        if options.get("dev") and options.get("batch"):
+            logger.warning("--batch ends by itself: running it without --dev")
+            options["dev"] = False
         if options.get("dev") and not options.get("processes"):
             autoreload.run_with_reloader(self.run, *args, **options)
             return
         self.run(*args, **options)
         if getattr(self, "_called_from_command_line", False):
-            _end_process(self.exit_status)
+            end_process(self.exit_status)
+        elif options.get("empty_exit_code") or options.get("failed_exit_code"):
+            sys.exit(self.exit_status)  # whoever asks for exit codes by ``call_command`` gets them
 
     def run(self, *args: Any, **options: Any) -> None:
         """Work until told to stop, or until the duration is over."""
         if options.get("dev"):
             autoreload.raise_last_exception()
-        chosen = check(options)
         verbosity = int(options.get("verbosity", 1))
         with ExitStack() as stack:
             if options.get("log_std"):
                 stack.callback(_restore_std, sys.stdout, sys.stderr)
                 _configure_log_std()
             modules = autodiscover()
+            known = {proxy.queue for proxy in self._tasks._tasks.values()}
+            chosen = self._labelled(check(options, known=known))
             _check_settings(self._tasks)
             control = Control()
+            control.shutdown = chosen.shutdown
             stack.callback(control.polling.close)
             self.sig_manager = SignalManager(control)
             stack.callback(self.sig_manager.restore)
             self._show(verbosity=verbosity, stack=stack)
             stack.enter_context(telemetry.subscribed(_log, to=MESSAGES))
             if options.get("processes") and self.parent is None:
-                self._supervise(int(options["processes"]), control=control, options=chosen)
+                done = self._supervise(int(options["processes"]), control=control, options=chosen)
+                self.exit_status = self.exit_status or exit_status(options, **done)
                 return
             loop = Loop(self._tasks._tasks, store=get_store(), control=control, options=chosen)
             if getattr(self, "_called_from_command_line", False) and not options.get("dev"):
-                control.end_process = partial(_give_up, loop)
+                control.end_process = partial(give_up, loop)
             if options.get("dev"):
                 atexit.register(loop.abandon)
                 stack.callback(atexit.unregister, loop.abandon)
             self._say_what_was_found(loop, chosen, modules)
             if self.parent is not None:
                 stack.enter_context(self.parent.informed(control, name=loop.identity.name))
-            _say_what_was_done(loop.run(), control)
+            summary = self._work(loop)
+            _say_what_was_done(summary, control)
+            if self.parent is not None:
+                self.parent.sum_up(summary)
+            elif control.outage.is_on:
+                self.exit_status = 1
+            else:
+                self.exit_status = exit_status(
+                    options, processed=summary.processed, failures=summary.failures
+                )
 
-    def _supervise(self, processes: int, *, control: Control, options: Options) -> None:
+    def _labelled(self, options: Options) -> Options:
+        """Give each of several worker processes a name of its own."""
+        if options.label is None or self.parent is None:
+            return options
+        label = f"{options.label}:{self.parent.number}"
+        return replace(options, label=label, is_label_free=True)
+
+    def _work(self, loop: Loop) -> Summary:
+        try:
+            return loop.run()
+        except DuplicateWorkerError as error:
+            raise CommandError(f"--worker-id: {error}") from None
+
+    def _supervise(self, processes: int, *, control: Control, options: Options) -> dict[str, int]:
         store = get_store()
         if not getattr(self, "_called_from_command_line", False):
             raise CommandError(
@@ -168,7 +200,9 @@ class Command(BaseCommand):
             registry=tasks._tasks,
             control=control,
             duration=options.duration,
+            is_batch=options.is_batch,
         )
+        _check_label(options.label, using=store.using)
         logger.info("Starting %d worker processes", processes, extra={"event": "supervisor_start"})
         self.exit_status = 0 if supervisor.run() else 1
         logger.info(
@@ -177,6 +211,7 @@ class Command(BaseCommand):
             ", but not all in order and in time" if self.exit_status else "",
             extra={"event": "supervisor_stop"},
         )
+        return {"processed": supervisor.processed, "failures": supervisor.failures}
 
     def _show(self, *, verbosity: int, stack: ExitStack) -> None:
         """Show the log on the command's output where the project itself shows it nowhere."""
@@ -203,9 +238,7 @@ class Command(BaseCommand):
         )
         logger.info(
             "%s; %s; %d task functions in %s",
-            f"queue {', '.join(map(repr, options.queue_words()))}"
-            if options.queues
-            else "all queues",
+            _queues_of(options),
             _capacity_of(loop),
             len(loop.registry),
             ", ".join(modules) or "no tasks.py of any installed app",
@@ -238,6 +271,32 @@ def _say_what_is_kept(loop: Loop) -> None:
         return
     why = "" if app_settings.BACKGROUND_TASK_RETAIN else "; BACKGROUND_TASK_RETAIN is not set"
     logger.info("finished tasks are kept %s%s", kept, why)
+
+
+def _check_label(label: str | None, *, using: str) -> None:
+    """Refuse a name that is taken before any worker process is started.
+
+    They do not ask themselves: the one that a new one replaces may not be buried yet.
+    """
+    if label is None:
+        return
+    try:
+        Fleet(using).check_label(label)
+    except DuplicateWorkerError as error:
+        raise CommandError(f"--worker-id: {error}") from None
+    except Error:  # the workers will say what is wrong with the database
+        return
+    finally:
+        connections[using].close()
+
+
+def _queues_of(options: Options) -> str:
+    if options.queues:
+        return f"queue {', '.join(map(repr, options.queue_words()))}"
+    if not options.excluded:
+        return "all queues"
+    names = [repr(queue) if queue else UNNAMED for queue in options.excluded]
+    return f"all queues but {', '.join(names)}"
 
 
 def _capacity_of(loop: Loop) -> str:
@@ -324,47 +383,3 @@ def _restore_std(stdout: Any, stderr: Any) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     sys.stdout, sys.stderr = stdout, stderr
-
-
-def _give_up(loop: Loop) -> None:
-    """Called by the watchdog when the worker cannot leave: end the process as it is.
-
-    Its rows are handed back on a connection of its own, unless what holds the worker up holds up
-    that, too; then others recover them.
-    """
-    helper = threading.Thread(target=loop.abandon, daemon=True)
-    helper.start()
-    helper.join(timeout=2)
-    logger.error(
-        "The worker cannot leave (a task ignores interruption, or the database holds it up); "
-        "ending the process"
-    )
-    logging.shutdown()
-    os._exit(1)
-
-
-def _end_process(status: int) -> None:
-    """End the process although a task left threads behind that would keep it alive."""
-    left = [
-        thread
-        for thread in threading.enumerate()
-        if thread is not threading.main_thread() and _keeps_alive(thread)
-    ]
-    if not left:
-        if status:
-            sys.exit(status)
-        return
-    names = ", ".join(thread.name for thread in left if not thread.daemon)
-    if names:  # the worker's own threads have been spoken of when their rows were released
-        logger.warning("Ending although threads of tasks are still running: %s", names)
-    atexit._run_exitfuncs()
-    logging.shutdown()
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None and not stream.closed:
-            stream.flush()
-    os._exit(status)
-
-
-def _keeps_alive(thread: threading.Thread) -> bool:
-    """Tell whether a thread would outlive the command, or crash in the middle of Python's end."""
-    return not thread.daemon or thread.name.startswith("background_task ")

@@ -1,0 +1,103 @@
+"""What the values of options may be. Refusals give the value, the rule and the remedy.
+
+The same functions read the texts of a command line and check what ``call_command`` was given.
+"""
+
+from __future__ import annotations
+
+import math
+from argparse import ArgumentTypeError
+from typing import Any
+
+from ..identity import MAX_OWNER_CHARS
+
+#: What a process may return.
+LARGEST_EXIT_CODE = 255
+
+
+def time(given: Any) -> float:
+    """Read a number of seconds, also below 0."""
+    seconds = _number(given)
+    if seconds is None or not math.isfinite(seconds):
+        raise ArgumentTypeError(f"{given} is not a time; use seconds, 0 for ever")
+    return int(seconds) if seconds == int(seconds) else seconds
+
+
+def pause(given: Any) -> float:
+    """Read the longest pause between two looks."""
+    seconds = _number(given)
+    if seconds is None or not math.isfinite(seconds) or seconds < 0:
+        raise ArgumentTypeError(f"{given} is not a pause; use 0 or more seconds")
+    return seconds
+
+
+def patience(given: Any) -> float:
+    """Read for how long running tasks are waited for; 0 becomes infinite."""
+    seconds = _number(given)
+    if seconds is None or math.isnan(seconds) or seconds < 0:
+        raise ArgumentTypeError(
+            f"{given} is not a time; use seconds above 0, or 0 to wait as long as it takes"
+        )
+    return seconds or math.inf
+
+
+def count(given: Any) -> int:
+    """Read how many there are to be."""
+    number = _whole(given)
+    if number is None or number < 1:
+        raise ArgumentTypeError(f"{given} would run nothing; use 1 or more")
+    return number
+
+
+def mebibytes(given: Any) -> float:
+    """Read a limit of memory."""
+    return _limit(given, "MiB")
+
+
+def age(given: Any) -> float:
+    """Read a limit of time."""
+    return _limit(given, "seconds")
+
+
+def exit_code(given: Any) -> int:
+    """Read what a process is to return."""
+    number = _whole(given)
+    if number is None or not 0 <= number <= LARGEST_EXIT_CODE:
+        raise ArgumentTypeError(
+            f"{given} is no exit code; use a whole number from 0 to {LARGEST_EXIT_CODE}"
+        )
+    return number
+
+
+def worker_id(given: Any) -> str:
+    """Read the name of a worker; it stands in lines and lists, so it is one word."""
+    is_word = isinstance(given, str) and given.isascii() and given.isprintable()
+    if not is_word or not 1 <= len(given) <= MAX_OWNER_CHARS or " " in given:
+        raise ArgumentTypeError(
+            f"{given!r} is no id of a worker; use 1 to {MAX_OWNER_CHARS} ASCII letters, digits and "
+            "signs, without spaces"
+        )
+    return str(given)
+
+
+def _limit(given: Any, unit: str) -> float:
+    limit = _number(given)
+    if limit is None or not 0 < limit < math.inf:
+        raise ArgumentTypeError(f"{given} is no limit; use {unit} above 0")
+    return limit
+
+
+def _number(given: Any) -> float | None:
+    try:
+        return float(given)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _whole(given: Any) -> int | None:
+    if isinstance(given, float) and not given.is_integer():
+        return None
+    try:
+        return int(given)
+    except (TypeError, ValueError, OverflowError):
+        return None
