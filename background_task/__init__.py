@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from .backoff import exponential, fixed
@@ -10,6 +11,7 @@ from .exceptions import (
     AlreadyScheduledError,
     BackgroundTaskError,
     Discard,
+    DuplicateWorkerError,
     InvalidOptionError,
     InvalidOptionTypeError,
     InvalidTaskError,
@@ -37,6 +39,8 @@ __all__ = [
     "AlreadyScheduledError",
     "BackgroundTaskError",
     "Discard",
+    "DuplicateWorkerError",
+    "GracefulShutdown",
     "InvalidOptionError",
     "InvalidOptionTypeError",
     "InvalidTaskError",
@@ -45,6 +49,7 @@ __all__ = [
     "ResultError",
     "ResultNotKeptError",
     "RetryLater",
+    "Runner",
     "Snooze",
     "TaskCancelled",
     "TaskCancelledError",
@@ -63,10 +68,12 @@ __all__ = [
     "exponential",
     "fetch_task",
     "fixed",
+    "get_active_shutdown",
     "get_pending_task_count",
     "get_queue_depths",
     "get_queue_stats",
     "get_task_counts",
+    "is_shutdown_requested",
     "pause",
     "paused",
     "periodic",
@@ -97,9 +104,34 @@ if TYPE_CHECKING:
     )
     from .cancellation import acancel, cancel
     from .current import aprogress, current_task, progress
+    from .embedded import Runner
     from .pausing import pause, paused, resume
+    from .shutdown import GracefulShutdown, get_active_shutdown, is_shutdown_requested
     from .tasks import background
 else:
+    #: What needs Django's apps, and the modules it is in.
+    _LATE = {
+        "GracefulShutdown": "shutdown",
+        "Runner": "embedded",
+        "cancel_tasks": "api",
+        "fetch_task": "api",
+        "get_pending_task_count": "api",
+        "get_queue_depths": "api",
+        "get_queue_stats": "api",
+        "get_task_counts": "api",
+        "process_one_task": "api",
+        "process_tasks": "api",
+        "purge_completed_tasks": "api",
+        "requeue_stale_tasks": "api",
+        "retry_tasks": "api",
+        "run_task_by_id": "api",
+    }
+
+    def __getattr__(name):
+        """Import what may not be imported with this package: models are not ready then."""
+        if name not in _LATE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f".{_LATE[name]}", __name__), name)
 
     def background(*args, **kwargs):
         """Decorate a function so that calling it stores a task instead of running it.
@@ -159,25 +191,14 @@ else:
 
         return say(done, total, message)
 
-    def _of_api(name):
-        def call(*args, **kwargs):
-            from . import api
+    def is_shutdown_requested():
+        """Tell whether this code should leave off; see ``background_task.shutdown``."""
+        from .shutdown import is_shutdown_requested as ask
 
-            return getattr(api, name)(*args, **kwargs)
+        return ask()
 
-        call.__name__ = call.__qualname__ = name
-        call.__doc__ = f"See ``background_task.api.{name}``."
-        return call
+    def get_active_shutdown():
+        """Return what tells this code when to leave off."""
+        from .shutdown import get_active_shutdown as find
 
-    cancel_tasks = _of_api("cancel_tasks")
-    fetch_task = _of_api("fetch_task")
-    get_pending_task_count = _of_api("get_pending_task_count")
-    get_queue_depths = _of_api("get_queue_depths")
-    get_queue_stats = _of_api("get_queue_stats")
-    get_task_counts = _of_api("get_task_counts")
-    process_one_task = _of_api("process_one_task")
-    process_tasks = _of_api("process_tasks")
-    purge_completed_tasks = _of_api("purge_completed_tasks")
-    requeue_stale_tasks = _of_api("requeue_stale_tasks")
-    retry_tasks = _of_api("retry_tasks")
-    run_task_by_id = _of_api("run_task_by_id")
+        return find()

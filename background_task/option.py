@@ -9,6 +9,7 @@ from typing import Any
 from django.utils.dateparse import parse_date, parse_datetime
 
 from .exceptions import InvalidOptionError, InvalidOptionTypeError
+from .identity import MAX_OWNER_CHARS
 from .payload import is_storable
 
 MAX_NAME_CHARS = 190
@@ -26,6 +27,22 @@ def check_name(name: Any) -> str:
 def check_queue(queue: Any) -> str | None:
     """Return a queue's name, or raise; None is the unnamed queue."""
     return None if queue is None else _text(queue, what="queue", longest=MAX_QUEUE_CHARS)
+
+
+def check_worker_id(worker_id: Any) -> str:
+    """Return the id of a worker, or raise; it stands in lines and lists, so it is one word."""
+    is_word = isinstance(worker_id, str) and worker_id.isascii() and worker_id.isprintable()
+    if not is_word or not 1 <= len(worker_id) <= MAX_OWNER_CHARS or " " in worker_id:
+        raise InvalidOptionError(
+            f"{worker_id!r} is no id of a worker; use 1 to {MAX_OWNER_CHARS} ASCII letters, digits "
+            "and signs, without spaces"
+        )
+    return str(worker_id)
+
+
+def check_whole(value: Any, *, what: str) -> int:
+    """Return a whole number, or raise."""
+    return _integer(value, what=what)
 
 
 def check_verbose_name(verbose_name: Any) -> str | None:

@@ -9,7 +9,8 @@ import math
 from argparse import ArgumentTypeError
 from typing import Any
 
-from ..identity import MAX_OWNER_CHARS
+from ..exceptions import InvalidOptionError
+from ..option import check_worker_id
 
 #: What a process may return.
 LARGEST_EXIT_CODE = 255
@@ -70,14 +71,11 @@ def exit_code(given: Any) -> int:
 
 
 def worker_id(given: Any) -> str:
-    """Read the name of a worker; it stands in lines and lists, so it is one word."""
-    is_word = isinstance(given, str) and given.isascii() and given.isprintable()
-    if not is_word or not 1 <= len(given) <= MAX_OWNER_CHARS or " " in given:
-        raise ArgumentTypeError(
-            f"{given!r} is no id of a worker; use 1 to {MAX_OWNER_CHARS} ASCII letters, digits and "
-            "signs, without spaces"
-        )
-    return str(given)
+    """Read the name of a worker."""
+    try:
+        return check_worker_id(given)
+    except InvalidOptionError as error:
+        raise ArgumentTypeError(str(error)) from None
 
 
 def _limit(given: Any, unit: str) -> float:

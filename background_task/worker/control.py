@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from ..exceptions import StopNow
 from ..settings import app_settings
 from ..wakeup import Polling
+from .drain import Drain
 from .hygiene import Surroundings
 from .limit import Limits
 from .outage import Outage
@@ -33,9 +34,12 @@ class Control:
 
     Signal handlers only set plain attributes and wake the loop: whatever takes a lock could
     deadlock with the code that the signal interrupted.
+
+    Args:
+        drain: Tells others in this process when nothing is left to do.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, drain: Drain | None = None) -> None:
         self.reason: str | None = None
         self.is_at_once = False
         self.has_signal_handlers = False
@@ -44,6 +48,7 @@ class Control:
         self.pause_range: tuple[float, float] = (0.0, 0.0)
         self.polling = Polling()
         self.outage = Outage()
+        self.drain = drain or Drain()
         self.limits = Limits()
         self.surroundings = Surroundings()
         #: Called after each task run in the main thread; each returns what it had to mend.

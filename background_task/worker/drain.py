@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING
 
 from ..attempt import Claim
-from .executors import Executor
-from .hand import Hand
-from .part import Part
+
+if TYPE_CHECKING:
+    from .executors import Executor
+    from .hand import Hand
+    from .part import Part
 
 #: Why a worker with ``--batch`` ends.
 DRAINED = "nothing is left to do"
@@ -20,24 +23,26 @@ class Drain:
 
     Only a look that began with nothing at work can tell that all is done: what runs may add tasks
     up to its end, and its own outcome may have to be recorded yet.
-
-    Args:
-        executor: What runs the tasks.
-        parts: What is claimed for.
-        hand: What may have been claimed without anybody's knowledge.
     """
 
-    def __init__(self, executor: Executor, *, parts: Sequence[Part], hand: Hand) -> None:
+    def __init__(self) -> None:
         #: Set once the worker has looked for the first time.
         self.ready = threading.Event()
         #: Set while nothing is due, as far as the worker has seen, and nothing runs.
         self.empty = threading.Event()
-        self._executor = executor
-        self._parts = parts
-        self._hand = hand
         self._was_idle = self._is_closed = False
         self._begun = self._found_empty = 0
         self._changed = threading.Condition()
+
+    def watch(self, executor: Executor, *, parts: Sequence[Part], hand: Hand) -> None:
+        """Say whose looks they are.
+
+        Args:
+            executor: What runs the tasks.
+            parts: What is claimed for.
+            hand: What may have been claimed without anybody's knowledge.
+        """
+        self._executor, self._parts, self._hand = executor, parts, hand
 
     def begin(self) -> None:
         """The worker is about to record what has ended, and then to look."""

@@ -15,7 +15,7 @@ from ..wakeup import make_wakeup
 from .admission import Admission
 from .cancel import Requests
 from .control import Backoff, Control
-from .drain import DRAINED, Drain
+from .drain import DRAINED
 from .executors import InlineExecutor
 from .finish import End, has_receivers, record_many
 from .gather import WINDOW_SECONDS, Gatherer
@@ -46,6 +46,9 @@ class Loop:
         options: How it is to run.
     """
 
+    heartbeat: Heartbeat | None = None
+    keeper: Keeper | None = None
+
     def __init__(
         self, registry: Registry, *, store: Store, control: Control, options: Options
     ) -> None:
@@ -72,7 +75,6 @@ class Loop:
         self.is_inline = isinstance(self.executor, InlineExecutor)
         self.gatherer = Gatherer(self._record)
         self._is_flushing_each = app_settings.BACKGROUND_TASK_FLUSH_EACH
-        self.keeper: Keeper | None = None
         ticker = Ticker(store, registry=registry, lease=options.lease)
         self.chores: list[Recovery | Ticker | Admission | Pruner] = [self.admission]
         self.chores += [ticker] if options.is_ticking else []
@@ -93,8 +95,7 @@ class Loop:
             gatherer=self.gatherer,
             polling=control.polling,
         )
-        self.drain = Drain(self.executor, parts=self.parts, hand=self.hand)
-        self.heartbeat: Heartbeat | None = None
+        control.drain.watch(self.executor, parts=self.parts, hand=self.hand)
         self._backoff = Backoff(longest=LONGEST_OUTAGE_SECONDS)
         self._is_registered = False
         self.wakeup = make_wakeup(store.using, control.polling)
@@ -128,7 +129,7 @@ class Loop:
             if self.keeper is not None:
                 self.keeper.end()
             self.wakeup.close()
-            self.drain.close()
+            self.control.drain.close()
             if self.heartbeat is not None:
                 self.heartbeat.end()
             self.summary.seconds = time.monotonic() - started
@@ -175,12 +176,12 @@ class Loop:
 
     def _work(self) -> None:
         while not self._is_over():
-            self.drain.begin()
+            self.control.drain.begin()
             self.gatherer.flush()
             try:
                 claims = self._claim()
                 self._back()
-                is_empty = self.drain.end(claims)
+                is_empty = self.control.drain.end(claims)
                 if not claims and not (is_empty and self._ends_batch()):
                     self._wait()
             except Error as error:
@@ -270,7 +271,7 @@ class Loop:
             # This process may have stood still before the statement was sent, and have been
             # declared dead. Then the rows are up for recovery already.
             self.identity.renew()
-            self.drain.give_up()
+            self.control.drain.give_up()
             self.store.release(claim for claim in claims if claim.owner != self.identity.name)
             claims = [claim for claim in claims if claim.owner == self.identity.name]
         return claims

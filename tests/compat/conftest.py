@@ -107,7 +107,7 @@ def records_of():
 @pytest.fixture
 def os_signals():
     """Puts the handlers of the process back after a test that installed others."""
-    names = ("SIGTERM", "SIGINT", "SIGTSTP", "SIGUSR1", "SIGUSR2")
+    names = ("SIGTERM", "SIGINT", "SIGTSTP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in numbers}
     yield before

@@ -10,16 +10,21 @@ from django.utils import timezone
 from background_task.exceptions import DuplicateWorkerError
 from background_task.identity import is_name_with, new_worker_name
 from background_task.models import CompletedTask, Task, Worker as WorkerRow
+from background_task.worker import recovery
 from background_task.worker.drain import DRAINED
 from tests.app.models import Ledger
 from tests.app.tasks import fail, record
+from tests.process import worker_process
 from tests.store.rows import LEASE, worker
 from tests.worker.running import Worker, work_off
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-#: A worker judges others once it has been in contact for a quarter of it.
-SHORT_LEASE = timedelta(seconds=2)
+
+@pytest.fixture
+def _quick_to_judge(monkeypatch):
+    """Workers need not have been in contact for long to take others for dead."""
+    monkeypatch.setattr(recovery, "GRACE_SECONDS", 0.1)
 
 
 def never(name, fields):
@@ -76,12 +81,13 @@ def test_drain_ends_with_what_may_run_only_later_left(settings):
     assert CompletedTask.objects.count() == 2
 
 
+@pytest.mark.usefixtures("_quick_to_judge")
 def test_drain_first_takes_back_what_the_dead_have_held():
     """Where cron starts nothing but short batches, nobody else would."""
     task = record("lost")
     enter("dead", expired_for=60)
     Task.objects.filter(pk=task.pk).update(locked_by="dead", locked_at=timezone.now())
-    run = drain(lease=SHORT_LEASE)
+    run = drain()
     assert (run.summary.recovered, run.summary.succeeded) == (1, 1)
     assert Ledger.objects.get().key == "lost"
 
@@ -100,12 +106,13 @@ def test_name_of_a_living_worker_is_refused_with_the_remedy():
     assert is_name_with("web-2", drain(label="web-2").name)
 
 
+@pytest.mark.usefixtures("_quick_to_judge")
 def test_name_of_a_dead_worker_is_free_and_its_rows_are_not_those_of_the_next():
     dead = new_worker_name("web-1")
     enter(dead, expired_for=1)
     task = record("lost")
     Task.objects.filter(pk=task.pk).update(locked_by=dead, locked_at=timezone.now(), claim_number=7)
-    run = drain(label="web-1", lease=SHORT_LEASE)
+    run = drain(label="web-1")
     assert is_name_with("web-1", run.name)
     assert run.name != dead
     assert (run.summary.recovered, run.summary.succeeded) == (1, 1)
@@ -144,3 +151,24 @@ def test_call_command_with_exit_codes_returns_them(registry, settings):
     record("better")
     assert code() == 4
     call_command("process_tasks", batch=True, verbosity=0)
+
+
+def test_batch_process_with_nothing_to_run_returns_the_code_for_that():
+    with worker_process("--batch", "--empty-exit-code", "3", "--failed-exit-code", "4") as process:
+        assert process.wait() == 3
+    assert f"Stopped ({DRAINED})" in process.lines[-1]
+
+
+def test_batch_of_several_processes_drains_the_queue_and_tells_of_failures():
+    for number in range(20):
+        record(f"task {number}")
+    fail()
+    line = "--batch --processes 2 --worker-id web-1 --failed-exit-code 4"
+    with worker_process(*line.split(), settings={"BACKGROUND_TASK_MAX_ATTEMPTS": 1}) as process:
+        assert process.wait(60) == 4
+    assert f"All worker processes have ended ({DRAINED})" in process.lines[-1]
+    assert "starting another" not in process.output
+    assert (Ledger.objects.count(), CompletedTask.objects.count()) == (20, 21)
+    names = set(WorkerRow.objects.values_list("name", flat=True))
+    assert len(names) == 2
+    assert all(is_name_with("web-1", name) for name in names)

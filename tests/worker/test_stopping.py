@@ -44,7 +44,7 @@ def assert_released(task):
     assert not Worker.objects.filter(stopped_at=None).exists()
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGTSTP"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGTSTP", "SIGQUIT"])
 def test_signal_lets_the_running_task_finish_and_starts_no_other(mode, name, tmp_path):
     hold("held", str(tmp_path / "go"), priority=1)
     with worker_process("--sleep", "0.1", *mode) as worker:

@@ -1,0 +1,203 @@
+"""A worker inside this process."""
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+from django.db import connection, connections, transaction
+
+import background_task
+from background_task import DuplicateWorkerError, Runner
+from background_task.exceptions import BackgroundTaskError, InvalidOptionError
+from background_task.identity import is_name_with, new_worker_name
+from background_task.models import CompletedTask, Task, Worker
+from background_task.store import Fleet
+from background_task.worker import hygiene
+from tests.app.models import Ledger
+from tests.app.tasks import fail, record
+from tests.store.rows import LEASE
+from tests.worker.conftest import registry  # noqa: F401 - a fixture
+
+DEADLINE = 60.0
+outside = pytest.mark.django_db(transaction=True)
+
+
+def keys():
+    return set(Ledger.objects.values_list("key", flat=True))
+
+
+@outside
+@pytest.mark.parametrize("workers", [None, 2], ids=["inline", "threads"])
+def test_run_in_a_block_works_off_what_is_due_and_what_comes(workers):
+    record("before")
+    with Runner(workers, loop_delay=600, worker_id="inside") as runner:
+        assert runner.ready.wait(DEADLINE)
+        assert runner.wait(DEADLINE)
+        assert runner.empty.is_set()
+        record("after")
+        fail()
+        record("later", schedule=3600)
+        assert runner.wait(DEADLINE)
+        assert keys() == {"before", "after"}
+        assert runner.processed == 3
+        assert not runner.finished.is_set()
+        assert is_name_with("inside", Worker.objects.get(stopped_at=None).name)
+    assert runner.finished.is_set()
+    assert not Worker.objects.filter(stopped_at=None).exists()
+    assert Task.objects.count() == 2
+    assert runner.wait(0) is False
+
+
+@outside
+def test_run_in_a_thread_of_ones_own_until_stopped():
+    runner = Runner(2)
+    summaries = []
+
+    def serve():
+        try:
+            summaries.append(runner.run())
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        record("a")
+        assert runner.wait(DEADLINE)
+    finally:
+        runner.stop()
+        runner.stop()  # which is no second order
+        thread.join(DEADLINE)
+    assert summaries[0].succeeded == 1
+    assert not thread.is_alive()
+
+
+@outside
+def test_run_batch_here_ends_by_itself(registry):  # noqa: F811
+    record("a", queue="mine")
+    record("b", queue="left")
+    runner = Runner(None, is_batch=True, exclude_queues=["left"])
+    assert runner.run().succeeded == 1
+    assert runner.finished.is_set()
+    with pytest.raises(BackgroundTaskError, match="was stopped; each runs once: make another"):
+        runner.run()
+    assert Runner(1, is_batch=True, queues=["left"]).run().succeeded == 1
+
+
+@outside
+def test_stop_lets_the_running_task_finish_and_is_seen_by_it(registry):  # noqa: F811
+    has_begun = threading.Event()
+
+    @registry.background(name="until stopped")
+    def until_stopped():
+        has_begun.set()
+        shutdown = background_task.get_active_shutdown()
+        seen = [background_task.is_shutdown_requested(), shutdown.wait(0)]
+        seen += [shutdown.wait(DEADLINE), background_task.is_shutdown_requested()]
+        Ledger.objects.create(key=repr(seen))
+
+    until_stopped()
+    with Runner(1) as runner:
+        assert has_begun.wait(DEADLINE)
+        assert runner.wait(0) is False
+        assert not runner.empty.is_set()
+    assert keys() == {"[False, False, True, True]"}
+    assert CompletedTask.objects.count() == 1
+
+
+@outside
+@pytest.mark.parametrize("workers", [None, 1], ids=["inline", "threads"])
+def test_stop_from_a_task_does_not_wait_for_itself(registry, workers):  # noqa: F811
+    @registry.background(name="stop")
+    def stop():
+        runner.stop()
+
+    stop()
+    runner = Runner(workers)
+    runner.start()
+    assert runner.finished.wait(DEADLINE)
+    assert runner.stop(DEADLINE)
+    assert runner.processed == 1
+
+
+@outside
+def test_wait_for_a_task_tells_whether_it_has_finished():
+    good, bad, later = record("a"), fail(), record("later", schedule=3600)
+    with Runner(1) as runner:
+        assert runner.wait_for(good, DEADLINE)
+        assert good.status == "succeeded"
+        assert not runner.wait_for(bad, 0.01)
+        assert not runner.wait_for(later, 0.01)
+    assert not runner.wait_for(later)
+    assert runner.wait_for(good, 0)
+
+
+@outside
+def test_wait_for_a_result_refreshes_it():
+    row = record("a")
+
+    class Result(SimpleNamespace):
+        def refresh(self):
+            self.is_finished = CompletedTask.objects.filter(uid=row.uid).exists()
+
+    result = Result(id=str(row.uid), is_finished=False)
+    with Runner(1) as runner:
+        assert runner.wait_for(result, DEADLINE)
+    assert result.is_finished
+
+
+@outside
+def test_error_of_the_runner_reaches_whoever_waits():
+    Fleet("default").register(new_worker_name("taken"), queues="", capacity=1, lease=LEASE)
+    runner = Runner(1, worker_id="taken")
+    runner.start()
+    assert runner.finished.wait(DEADLINE)
+    for meet in (runner.wait, lambda: runner.__exit__(None, None, None)):
+        with pytest.raises(DuplicateWorkerError, match="'taken' is alive"):
+            meet()
+    assert not runner._thread.is_alive()
+
+
+def test_stop_before_the_start_lets_it_never_begin():
+    runner = Runner()
+    assert runner.stop()
+    assert not runner.wait()
+
+
+@pytest.mark.django_db
+def test_start_inside_a_transaction_is_refused_and_run_works():
+    record("a")
+    with pytest.raises(BackgroundTaskError, match="no other thread sees the rows of this trans"):
+        Runner().start()
+    assert Runner(None, is_batch=True).run().succeeded == 1
+    assert keys() == {"a"}
+    with transaction.atomic(), pytest.raises(BackgroundTaskError), Runner():
+        pass
+
+
+@pytest.mark.only_on("sqlite")
+@pytest.mark.django_db
+def test_start_on_sqlite_in_memory_is_refused_with_the_remedy(monkeypatch):
+    monkeypatch.setattr(connection, "is_in_memory_db", lambda: True)
+    assert hygiene.is_in_memory("default")
+    for runner, begin in ((Runner(None), Runner.start), (Runner(2), Runner.run)):
+        with pytest.raises(BackgroundTaskError, match=r"SQLite in memory.* use a file, or Runner"):
+            begin(runner)
+    assert Runner(None, is_batch=True).run().processed == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"workers": 0}, "workers 0 would run nothing; use 1 or more, or None"),
+        ({"loop_delay": -1}, "loop_delay -1 is below 0; use 0 or more seconds"),
+        ({"loop_delay": float("inf")}, "loop_delay inf is no length of time"),
+        ({"shutdown_timeout": -1}, "shutdown_timeout -1 is below 0"),
+        ({"worker_id": ""}, "'' is no id of a worker; use 1 to 64"),
+        ({"queues": ["q" * 191]}, "has 191 characters"),
+        ({"queues": ["a"], "exclude_queues": ["b"]}, "leaves all others out; use one of them"),
+    ],
+)
+def test_make_runner_of_what_cannot_work_is_refused(options, message):
+    with pytest.raises(InvalidOptionError, match=message):
+        Runner(**options)
