@@ -90,9 +90,9 @@ def test_stop_lets_the_running_task_finish_and_is_seen_by_it(registry):  # noqa:
 
     @registry.background(name="until stopped")
     def until_stopped():
-        has_begun.set()
         shutdown = background_task.get_active_shutdown()
         seen = [background_task.is_shutdown_requested(), shutdown.wait(0)]
+        has_begun.set()
         seen += [shutdown.wait(DEADLINE), background_task.is_shutdown_requested()]
         Ledger.objects.create(key=repr(seen))
 
