@@ -238,6 +238,7 @@ class Loop:
                     return
                 self._outage(error)
             else:
+                self.control.outage.end()
                 return
 
     # -- one round ------------------------------------------------------------------------------

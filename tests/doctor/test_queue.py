@@ -11,6 +11,7 @@ from background_task.models import Task
 from background_task.store import Fleet
 from background_task.store.diagnosis import MOST_ROWS
 from background_task.tasks import tasks
+from background_task.worker import Options
 from tests.app.tasks import record
 from tests.store.rows import LEASE, add, worker
 
@@ -186,3 +187,11 @@ def test_a_queue_with_a_weight_is_served(examine, store):
     assert "queue-unserved" not in examine()
     add(store, task_name=NAME, queue="other")
     assert "other" in examine()["queue-unserved"].what
+
+
+def test_a_queue_that_the_only_worker_excludes_is_not_served(examine, store):
+    text = Options(excluded=["mail", ""]).queues_text()
+    Fleet("default").register("alive", queues=text, capacity=1, lease=LEASE, now=store.now())
+    for queue in ("mail", "other", None):
+        add(store, task_name=NAME, queue=queue)
+    assert "no living worker serves: None, mail." in examine()["queue-unserved"].what

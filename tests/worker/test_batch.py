@@ -5,12 +5,15 @@ from datetime import timedelta
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import OperationalError
 from django.utils import timezone
 
 from background_task.exceptions import DuplicateWorkerError
 from background_task.identity import is_name_with, new_worker_name
+from background_task.management.commands.process_tasks import Command
 from background_task.models import CompletedTask, Task, Worker as WorkerRow
-from background_task.worker import recovery
+from background_task.store import Fleet
+from background_task.worker import Loop, recovery
 from background_task.worker.drain import DRAINED
 from tests.app.models import Ledger
 from tests.app.tasks import fail, record
@@ -39,8 +42,8 @@ def drain(**options):
     return work_off(until=never, is_batch=True, **options)
 
 
-@pytest.mark.parametrize("threads", [None, 3], ids=["inline", "threads"])
-def test_drain_runs_what_is_due_and_what_that_adds_then_ends(registry, threads):
+@pytest.mark.parametrize("how", [{}, {"threads": 3}, {"concurrency": 2}], ids=str)
+def test_drain_runs_what_is_due_and_what_that_adds_then_ends(registry, how):
     @registry.background(name="chain")
     def chain(left):
         Ledger.objects.create(key=f"chain {left}")
@@ -49,7 +52,7 @@ def test_drain_runs_what_is_due_and_what_that_adds_then_ends(registry, threads):
 
     chain(3)
     record("later", schedule=3600)
-    run = drain(threads=threads, registry=registry._tasks)
+    run = drain(registry=registry._tasks, **how)
     assert run.control.reason == DRAINED
     assert (run.summary.succeeded, run.summary.processed) == (4, 4)
     assert Ledger.objects.count() == 4
@@ -92,6 +95,13 @@ def test_drain_first_takes_back_what_the_dead_have_held():
     assert Ledger.objects.get().key == "lost"
 
 
+def test_batch_with_reload_is_run_without_and_says_so(caplog):
+    record("a")
+    call_command("process_tasks", batch=True, dev=True, verbosity=0)
+    assert "--batch ends by itself: running it without --dev" in caplog.text
+    assert Ledger.objects.count() == 1
+
+
 # -- names ----------------------------------------------------------------------------------------
 
 
@@ -118,6 +128,19 @@ def test_name_of_a_dead_worker_is_free_and_its_rows_are_not_those_of_the_next():
     assert (run.summary.recovered, run.summary.succeeded) == (1, 1)
     (error,) = CompletedTask.objects.get().attempt_errors
     assert error.worker == dead
+
+
+def test_name_of_a_process_that_can_be_seen_to_be_gone_is_free_at_once(monkeypatch):
+    fleet = Fleet("default")
+    enter(new_worker_name("web-1"), expired_for=-60)
+    monkeypatch.setattr("background_task.store.fleet.is_pid_running", lambda pid: False)
+    with pytest.raises(DuplicateWorkerError):  # it is this very process
+        fleet.check_label("web-1")
+    WorkerRow.objects.update(pid=1)
+    fleet.check_label("web-1")
+    WorkerRow.objects.update(host="elsewhere")
+    with pytest.raises(DuplicateWorkerError, match="process 1 on elsewhere"):
+        fleet.check_label("web-1")
 
 
 def test_name_stays_recognizable_after_an_eviction():
@@ -151,6 +174,17 @@ def test_call_command_with_exit_codes_returns_them(registry, settings):
     record("better")
     assert code() == 4
     call_command("process_tasks", batch=True, verbosity=0)
+
+
+def test_end_while_the_database_is_away_is_not_in_order(monkeypatch):
+    def run(loop):
+        loop.control.outage.begin(OperationalError("away"))
+        return loop.summary
+
+    monkeypatch.setattr(Loop, "run", run)
+    command = Command()
+    call_command(command, verbosity=0)
+    assert command.exit_status == 1
 
 
 def test_batch_process_with_nothing_to_run_returns_the_code_for_that():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import math
 import os
 import sys
 from argparse import ArgumentParser
@@ -55,7 +56,7 @@ MESSAGES = {
     "stopping": (
         logging.INFO,
         (
-            "Stopping (%(reason)s): %(running)s may run for another %(seconds).0f s; "
+            "Stopping (%(reason)s): %(running)s may run for %(within)s; "
             "a second signal stops it at once"
         ),
     ),
@@ -161,10 +162,10 @@ class Command(BaseCommand):
             summary = self._work(loop)
             _say_what_was_done(summary, control)
             if self.parent is not None:
-                self.parent.sum_up(summary)
-            elif control.outage.is_on:
+                self.parent.sum_up(summary)  # which chooses the exit code for all
+            if control.outage.is_on:
                 self.exit_status = 1
-            else:
+            elif self.parent is None:
                 self.exit_status = exit_status(
                     options, processed=summary.processed, failures=summary.failures
                 )
@@ -371,6 +372,9 @@ def _log(name: str, fields: dict[str, Any]) -> None:
         words["kind"] = type(fields["exception"]).__name__
         words["text"] = next(iter(str(fields["exception"]).strip().splitlines()), "")
         words["remedy"] = fields["hint"] or remedy_for(fields["exception"])
+    if name == "stopping":
+        seconds = fields["seconds"]
+        words["within"] = "ever" if seconds == math.inf else f"another {seconds:.0f} s"
     if name == "child_ended":
         words["pause"] = f" in {fields['seconds']:.0f} s" if fields["seconds"] else ""
     for key in ("running", "names", "claims"):
