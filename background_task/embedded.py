@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from types import TracebackType
@@ -33,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 #: Between two looks at a task that another worker may be running, in seconds.
 LOOK_SECONDS = 0.5
+#: Why a runner ends that Ctrl-C has stopped.
+CTRL_C = "Ctrl-C"
 #: What an end of a task is told by.
 ENDS = ("success", "failure", "discard", "cancel")
 
@@ -112,14 +116,16 @@ class Runner:
     def run(self) -> Summary:
         """Work in this thread until ``stop`` is called from another one; return what was done.
 
-        A KeyboardInterrupt ends it in order, too, and is raised again.
+        Ctrl-C ends it in order, too, where nobody else handles it: a KeyboardInterrupt is raised
+        at the end. A second one interrupts what runs.
 
         Raises:
             BackgroundTaskError: It has run before, or this thread cannot use the database.
             DuplicateWorkerError: A living worker has the id.
         """
         control = self._begin(is_apart=threading.current_thread() is not threading.main_thread())
-        return self._work(control)
+        with _stopped_by_ctrl_c(control, within=self._options.shutdown):
+            return self._work(control)
 
     def start(self) -> None:
         """Work in a thread of its own.
@@ -288,6 +294,23 @@ class Runner:
     def _raise_error(self) -> None:
         if self._thread is not None and self._error is not None:
             raise self._error
+
+
+@contextmanager
+def _stopped_by_ctrl_c(control: Control, *, within: float) -> Iterator[None]:
+    """Turn Ctrl-C into an order, as in a task it would be taken for an error of that task."""
+    usual = signal.default_int_handler
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not usual:
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *_: control.stop(CTRL_C, within=within))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    if control.reason == CTRL_C:
+        raise KeyboardInterrupt
 
 
 def _is_finished(task: Any) -> bool:

@@ -1,5 +1,6 @@
 """A worker inside this process."""
 
+import signal
 import threading
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from background_task.store import Fleet
 from background_task.worker import hygiene
 from tests.app.models import Ledger
 from tests.app.tasks import fail, record
+from tests.compat.conftest import os_signals  # noqa: F401 - a fixture
 from tests.store.rows import LEASE
 from tests.worker.conftest import registry  # noqa: F401 - a fixture
 
@@ -118,6 +120,28 @@ def test_stop_from_a_task_does_not_wait_for_itself(registry, workers):  # noqa: 
     assert runner.finished.wait(DEADLINE)
     assert runner.stop(DEADLINE)
     assert runner.processed == 1
+
+
+@outside
+def test_ctrl_c_lets_the_running_task_finish_and_ends_the_runner(
+    registry,  # noqa: F811
+    os_signals,  # noqa: F811
+):
+    @registry.background(name="interrupted")
+    def interrupted():
+        signal.raise_signal(signal.SIGINT)
+        Ledger.objects.create(key="done")
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    interrupted()
+    record("left", priority=-1)
+    runner = Runner(None)
+    with pytest.raises(KeyboardInterrupt):
+        runner.run()
+    assert keys() == {"done"}
+    assert runner.finished.is_set()
+    assert runner.processed == 1
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @outside
