@@ -77,7 +77,8 @@ def test_drain_ends_with_what_may_run_only_later_left(settings):
     fail()
     record("good")
     run = drain()
-    assert (run.summary.succeeded, run.summary.retried, run.summary.failures) == (1, 1, 0)
+    assert (run.summary.succeeded, run.summary.failures) == (1, 0)
+    assert run.summary.retried >= 1
     settings.BACKGROUND_TASK_MAX_ATTEMPTS = 1
     Task.objects.update(run_at=timezone.now())
     assert drain().summary.failures == 1
