@@ -160,8 +160,7 @@ class Loop:
             requests = Requests(self.hand, watch=self.watch, limits=self.control.limits)
             self.heartbeat = Heartbeat(self.identity, errands=[requests.errand()])
             self.heartbeat.start()
-            duration = self.options.duration
-            self.chores.append(Pruner(self.store, identity=self.identity, duration=duration))
+            self.chores.append(Pruner(self.store, self.identity, self.options.duration))
             if self.is_inline:
                 self.keeper = Keeper(self.gatherer, self.executor, hand=self.hand)
                 self.keeper.start()
@@ -204,7 +203,7 @@ class Loop:
         """Stop because nothing is left to do, unless something of dead workers is to come."""
         if not self.options.is_batch or self.recovery.is_owed():
             return False
-        self.watch.tell_unknown(self.store, self.registry, queues=self.options.queues)
+        self.watch.tell_unknown(self.store, self.parts, self.options)
         self.control.stop(DRAINED, within=self.options.shutdown, is_order=False)
         return True
 
@@ -347,12 +346,10 @@ class Loop:
             self.wakeup.arm()
             return  # to look once more: what came before it was armed wakes nobody
         now = self.store.now()
-        is_all = len(parts) == len(self.parts) and self.options.backends is None
         names, backends = wanted_by(parts)
-        queues = self.options.queues
-        due = self.store.look(names, backends=backends, queues=queues, now=now)
-        if due.is_unknown and is_all:
-            self.watch.tell_unknown(self.store, names, backends=backends, queues=queues)
+        due = self.store.look(names, backends=backends, queues=self.options.queues, now=now)
+        if due.is_unknown and len(parts) == len(self.parts):
+            self.watch.tell_unknown(self.store, parts, self.options)
         sleep = max(self.options.sleep, SHORTEST_SLEEP_SECONDS)
         seconds = self.wakeup.longest_pause(time.monotonic() - self._idle_since, sleep)
         if due.is_ready:  # it became due a moment ago, or a rival is just taking it
@@ -381,8 +378,7 @@ class Loop:
 
     def _at_most(self, seconds: float) -> float:
         """Shorten a wait so that neither a chore nor the end of the duration is missed."""
-        due = min(chore.seconds_until_due() for chore in self.chores)
-        due = 0.0 if self.hand.is_unsure else due
+        due = 0.0 if self.hand.is_unsure else min(each.seconds_until_due() for each in self.chores)
         seconds = min(seconds, max(due, SHORTEST_SLEEP_SECONDS))
         return min(seconds, max(0.0, self.retirement.seconds_left()) + SHORTEST_SLEEP_SECONDS)
 

@@ -84,9 +84,9 @@ class Pruner:
     def __init__(
         self,
         store: Store,
-        *,
         identity: Identity,
         duration: float = 0.0,
+        *,
         keeping: Keeping | None = None,
     ) -> None:
         self.store = store

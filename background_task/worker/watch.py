@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from .. import telemetry
@@ -12,6 +12,8 @@ from ..attempt import Claim
 from ..settings import app_settings
 from ..store import Store
 from .control import Control
+from .options import Options
+from .part import Part, wanted_by
 
 
 class Begun(NamedTuple):
@@ -73,16 +75,15 @@ class Watch:
                 seconds=self._control.remaining(),
             )
 
-    def tell_unknown(
-        self,
-        store: Store,
-        names: Collection[str],
-        *,
-        backends: Mapping[str, bool],
-        queues: Collection[str],
-    ) -> None:
-        """Say once of each function for which rows are due that this worker does not run it."""
-        found = store.unknown_names(names, backends=backends, queues=queues)
+    def tell_unknown(self, store: Store, parts: Sequence[Part], options: Options) -> None:
+        """Say once of each function for which rows are due that this worker does not run it.
+
+        Not where it is to run the tasks of some backends only.
+        """
+        if options.backends is not None:
+            return
+        names, backends = wanted_by(parts)
+        found = store.unknown_names(names, backends=backends, queues=options.queues)
         if not self._unknown_told.issuperset(found):
             self._unknown_told.update(found)
             telemetry.event("unknown", names=found)

@@ -54,7 +54,7 @@ def make_pruner(retain=30 * DAY, *, by_backend=None, **options):
     store = get_store()
     identity = Identity(Fleet(store.using), queues="", capacity=1, lease=timedelta(seconds=60))
     keeping = Keeping(Retention.make(retain), by_backend or {})
-    return Pruner(store, identity=identity, keeping=keeping, **options)
+    return Pruner(store, identity, keeping=keeping, **options)
 
 
 @pytest.fixture
