@@ -91,6 +91,23 @@ def check_apps(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) ->
     ]
 
 
+@register("background_task", deploy=True)
+def check_eager(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Report a setting of tests and development; only runs with ``check --deploy``."""
+    if not SETTINGS["EAGER"].read():
+        return []
+    name = SETTINGS["EAGER"].full_name
+    return [
+        Warning(
+            f"{name} is on: each call is run at once, where it is made, and no worker gets it.",
+            hint=f"Remove {name} from the settings of this site; it is for tests.",
+            id="background_task.W007",
+        )
+    ]
+
+
 @register("background_task")
 def check_sqlite(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
@@ -30,6 +30,8 @@ ROUNDS = 10
 BATCH_SIZE = 1000
 #: Long arguments make a batch shorter: servers refuse statements of some megabytes.
 BATCH_CHARS = 1_000_000
+#: Told of the rows of each call, once they are stored and announced: eager mode runs them at once.
+followers: list[Callable[[Store, Sequence[Task]], None]] = []
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,8 @@ def enqueue(spec: TaskSpec, *, sender: type) -> Task | None:
         return None
     notify_after_commit(store.using)
     task_created.send(sender=sender, task=task)
+    for follow in followers:
+        follow(store, [task])
     return task
 
 
@@ -155,6 +159,8 @@ def enqueue_many(
     if task_created.has_listeners(sender):
         for task in tasks:
             task_created.send(sender=sender, task=task)
+    for follow in followers:
+        follow(store, tasks)
     return tasks
 
 

@@ -157,6 +157,7 @@ SETTINGS = {
         Setting("KEEP_RESULTS", True, _yes_or_no),
         Setting("MAX_RESULT_BYTES", 65_536, _result_bytes),
         Setting("RETAIN", ByHistory(), _retention),
+        Setting("EAGER", False, _yes_or_no),
     )
 }
 
@@ -254,6 +255,11 @@ class AppSettings:
     def BACKGROUND_TASK_FLUSH_EACH(self) -> bool:  # noqa: N802
         """Whether each outcome is recorded by itself, before the next task begins."""
         return bool(SETTINGS["FLUSH_EACH"].read())
+
+    @property
+    def BACKGROUND_TASK_EAGER(self) -> bool:  # noqa: N802
+        """Whether a call is run at once, where it is made."""
+        return bool(SETTINGS["EAGER"].read())
 
 
 app_settings = AppSettings()

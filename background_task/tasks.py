@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 from django.db import OperationalError
 from django.utils import timezone
 
-from . import option, signals, task_log, telemetry
+from . import option, producer, signals, task_log, telemetry
 from .call import check_atomic
 from .exceptions import BackgroundTaskError, InvalidOptionTypeError
+from .immediate import runs_at_once
 from .limiter import LIMIT_OPTIONS, LimitKey
 from .models import Task
 from .policy import Policy
@@ -190,3 +191,4 @@ def _log(name: str, fields: dict[str, Any]) -> None:
 
 
 telemetry.subscribe(_log, to=task_log.MESSAGES)
+producer.followers.append(runs_at_once(tasks._tasks))
