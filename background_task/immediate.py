@@ -191,7 +191,7 @@ def present(store: Store) -> datetime:
 # -- eager mode ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Mode:
     """Whether a call is run at once.
 
@@ -204,6 +204,7 @@ class Mode:
     raises: bool = True
 
 
+BY_SETTING, LATER = Mode(is_eager=True), Mode(is_eager=False)
 #: What tests have asked for; the last one counts. Of the process and not of a thread, because a
 #: test of a site has the site's code run on threads of its own.
 _modes: list[Mode] = []
@@ -215,17 +216,14 @@ def enter(mode: Mode) -> None:
 
 
 def leave(mode: Mode) -> None:
-    """End a mode."""
-    _modes.remove(mode)
-
-
-def is_eager() -> bool:
-    """Tell whether calls are run at once."""
-    return _mode().is_eager
+    """End a mode; one that was begun twice goes on until it is ended twice."""
+    del _modes[len(_modes) - 1 - _modes[::-1].index(mode)]
 
 
 def _mode() -> Mode:
-    return _modes[-1] if _modes else Mode(app_settings.BACKGROUND_TASK_EAGER)
+    if _modes:
+        return _modes[-1]
+    return BY_SETTING if app_settings.BACKGROUND_TASK_EAGER else LATER
 
 
 def runs_at_once(registry: Registry) -> Callable[[Store, Sequence[Task]], None]:

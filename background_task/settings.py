@@ -259,7 +259,9 @@ class AppSettings:
     @property
     def BACKGROUND_TASK_EAGER(self) -> bool:  # noqa: N802
         """Whether a call is run at once, where it is made."""
-        return bool(SETTINGS["EAGER"].read())
+        return bool(
+            getattr(settings, "BACKGROUND_TASK_EAGER", False)
+        )  # asked by each call: in haste
 
 
 app_settings = AppSettings()

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from .. import telemetry
 from ..exceptions import BackgroundTaskError, InvalidOptionTypeError, brief
-from ..immediate import Mode, Ran, Site, enter, leave
+from ..immediate import LATER, Ran, Site, enter, leave
 from ..models import Task
 from ..store import Fleet, get_store
 from ..task_proxy import TaskProxy
@@ -193,8 +193,7 @@ def _value(argument: Any) -> Any:
 def _queued(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> UUID:
     """Store a call and return its uid."""
     uid: UUID | None
-    mode = Mode(is_eager=False)
-    enter(mode)
+    enter(LATER)
     try:
         if isinstance(function, TaskProxy):
             task = function(*args, **kwargs)
@@ -206,7 +205,7 @@ def _queued(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> UU
                 f"{brief(function)} is no task function; give what @background returned"
             )
     finally:
-        leave(mode)
+        leave(LATER)
     if uid is None:
         raise BackgroundTaskError(
             f"the call of {function} was not stored: another task waits in its place; run that "

@@ -99,10 +99,14 @@ def test_eager_error_is_recorded_only_if_so_wished(failing):
 
 
 def test_eager_modes_are_nested(failing, calls):
-    with eager(raise_errors=False):
-        with eager(), pytest.raises(LookupError):
+    outer = eager()
+    with outer:
+        with eager(raise_errors=False):
+            with outer, pytest.raises(LookupError):
+                failing()
             failing()
-        failing()
+        with pytest.raises(LookupError):
+            failing()
     calls.proxy("in the queue")
     assert not calls
 
