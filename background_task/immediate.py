@@ -50,8 +50,8 @@ class Ran:
         at: When it was claimed, by the queue's clock.
         status: ``"succeeded"``, ``"failed"`` (for good), ``"retry"`` (it failed, and waits for
             another attempt), ``"put_off"`` (the function asked for another run), ``"discarded"``,
-            ``"cancelled"``, ``"released"`` (handed back), or ``"lost"`` (others had taken the task
-            over, and nothing was recorded for this run).
+            ``"cancelled"``, ``"released"`` (handed back without having been run), or ``"lost"``
+            (others had taken the task over, and nothing was recorded for this run).
         exception: What the function raised, if that made the attempt fail.
     """
 
@@ -122,8 +122,8 @@ class _Witness:
             self.status = "put_off" if fields.get("is_wish") else STATUSES[name]
 
 
-class Site:
-    """Where rows are run, one by one.
+class Immediate:
+    """Runs rows one by one, here and now.
 
     Args:
         registry: The functions by name.
@@ -153,9 +153,10 @@ class Site:
         return rows.order_by(f"{self.store.order}priority", "run_at", "pk")
 
     def run_row(self, pk: int, *, now: datetime | None = None) -> Ran | None:
-        """Claim a row and run it; None if it is gone, or somebody has it."""
+        """Claim a row and run it; None if it is gone, or somebody has it, or nothing can run it."""
         claim = self.store.claim_one(pk, self.owner, now=now)
-        return None if claim is None else self.run(claim, now=now)
+        ran = None if claim is None else self.run(claim, now=now)
+        return None if ran is None or ran.status == "released" else ran
 
     def run(self, claim: Claim, *, now: datetime | None = None) -> Ran:
         """Run a claimed row and record what becomes of it."""
@@ -233,12 +234,12 @@ def runs_at_once(registry: Registry) -> Callable[[Store, Sequence[Task]], None]:
         mode = _mode()
         if not mode.is_eager:
             return
-        site = Site(registry, store=store)
+        here = Immediate(registry, store=store)
         for row in rows:
             now = present(store)
-            if row.run_at > now or not site.runnable().filter(pk=row.pk).exists():
+            if row.run_at > now or not here.runnable().filter(pk=row.pk).exists():
                 continue
-            ran = site.run_row(row.pk, now=now)
+            ran = here.run_row(row.pk, now=now)
             if ran is not None and mode.raises and ran.has_failed:
                 ran.raise_error()
 

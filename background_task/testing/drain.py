@@ -10,7 +10,7 @@ from typing import Any
 from django.db.models import Q
 
 from ..exceptions import BackgroundTaskError, number_of
-from ..immediate import Ran, Site
+from ..immediate import Immediate, Ran
 from ..models import Task, TaskQuerySet
 from ..store import get_store
 from ..tasks import tasks
@@ -49,14 +49,14 @@ def run_due(
     Returns:
         What ran, in order.
     """
-    site = Site(tasks._tasks, store=get_store())
-    clock = Clock(site.store)
+    here = Immediate(tasks._tasks, store=get_store())
+    clock = Clock(here.store)
     if now is not None:
         clock.move_to(moment(now, what="now", since=clock.now()))
-    due = selected(site.runnable(), functions, queue).filter(run_at__lte=clock.now())
+    due = selected(here.runnable(), functions, queue).filter(run_at__lte=clock.now())
     done = []
     for pk in list(due.values_list("pk", flat=True)):
-        ran = site.run_row(pk)
+        ran = here.run_row(pk)
         if ran is None:  # one before it has cancelled or deleted it
             continue
         done.append(ran)
@@ -126,8 +126,8 @@ class _Draining:
         retries: bool,
     ) -> None:
         self._functions, self._queue, self._retries = functions, queue, retries
-        self._site = Site(tasks._tasks, store=get_store())
-        self._clock = Clock(self._site.store)
+        self._here = Immediate(tasks._tasks, store=get_store())
+        self._clock = Clock(self._here.store)
         self._is_later = is_later or until is not None
         self._end = None
         if until is not None:
@@ -149,7 +149,7 @@ class _Draining:
 
     def _allowed(self) -> TaskQuerySet:
         """Return the rows that may be run, whether due already or when the clock is moved."""
-        rows = selected(self._site.runnable(), self._functions, self._queue)
+        rows = selected(self._here.runnable(), self._functions, self._queue)
         rows = rows.exclude(pk__in=self._stuck)
         if not self._retries:
             rows = rows.exclude(pk__in=self._failed)
@@ -161,9 +161,9 @@ class _Draining:
         return rows.filter(Q(run_at__lte=last) | Q(pk__in=self._failed))
 
     def run(self, row: Task) -> Ran | None:
-        """Run a row; None if it is gone."""
-        ran = self._site.run_row(row.pk)
-        if ran is None or ran.status in ("released", "lost"):
+        """Run a row; None if that is not possible."""
+        ran = self._here.run_row(row.pk)
+        if ran is None or ran.status == "lost":
             self._stuck.add(row.pk)  # it would be found again and again
         elif ran.status == "retry":
             self._failed.add(row.pk)

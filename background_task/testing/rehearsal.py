@@ -11,7 +11,7 @@ from uuid import UUID
 
 from .. import telemetry
 from ..exceptions import BackgroundTaskError, InvalidOptionTypeError, brief
-from ..immediate import LATER, Ran, Site, enter, leave
+from ..immediate import LATER, Immediate, Ran, enter, leave
 from ..models import Task
 from ..store import Fleet, get_store
 from ..task_proxy import TaskProxy
@@ -66,7 +66,7 @@ class Rehearsal:
         self.runs: list[Ran] = []
         self._is_lost = False
         self._error: BaseException | None = None
-        self._first, self._second = (Site(tasks._tasks, store=get_store()) for _ in range(2))
+        self._first, self._second = (Immediate(tasks._tasks, store=get_store()) for _ in range(2))
         self._store = self._first.store
         self._fleet = Fleet(self._store.using)
         self.uid = _queued(function, self.args, self.kwargs)
@@ -153,6 +153,11 @@ class Rehearsal:
         )
 
     def _take(self, ran: Ran) -> None:
+        if ran.status == "released":
+            raise BackgroundTaskError(
+                f"{ran.task_name!r} is not registered in this process; decorate it with "
+                "background_task.background, in a module that is imported"
+            )
         self.runs.append(ran)
         if ran.has_failed:
             ran.raise_error()

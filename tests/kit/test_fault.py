@@ -242,6 +242,25 @@ def test_killed_inside_a_transaction_is_refused(pay, kill):
 
 
 @transactional
+def test_killed_function_that_is_not_registered_is_refused(registry, pay, keys):
+    del registry._tasks["pay"]
+    with pytest.raises(BackgroundTaskError, match="'pay' is not registered"):
+        list(killed_at_each_commit(pay, keys))
+
+
+@transactional
+def test_killed_function_that_never_ends_is_refused(registry, monkeypatch):
+    monkeypatch.setattr("background_task.testing.rehearsal.MOST_RUNS", 3)
+
+    @registry.background(name="again")
+    def again():
+        raise Snooze(60)
+
+    with pytest.raises(BackgroundTaskError, match="run 3 times and asks for more"):
+        list(killed_at_each_commit(again))
+
+
+@transactional
 def test_killed_name_instead_of_a_function_is_refused():
     with pytest.raises(InvalidOptionTypeError, match="'pay' is no task function"):
         list(killed_at_each_commit("pay"))
