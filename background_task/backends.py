@@ -122,14 +122,19 @@ class DatabaseBackend(QueueBackend):
 
     def _store(self, task: Task[P, R], args: Any, kwargs: dict[str, Any]) -> TaskResult[P, R]:
         from . import producer
+        from .immediate import is_eager
         from .task_result import result_of
+        from .tasks import tasks
 
         self.validate_task(task)
         spec = self._spec(task, normalize_json((list(args), kwargs)))
         for _ in range(ROUNDS):
-            row = producer.enqueue(spec, sender=type(self))
+            row = producer.enqueue(spec, sender=type(tasks._runner))
             if row is not None:
-                return cast("TaskResult[P, R]", result_of(row, task))
+                result = cast("TaskResult[P, R]", result_of(row, task))
+                if is_eager():  # it has run
+                    result.refresh()
+                return result
             holder = self._holder(spec)
             if holder is not None:
                 return cast("TaskResult[P, R]", result_of(holder))

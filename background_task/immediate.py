@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,19 +9,19 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
 from django.utils import timezone
 
 from . import payload, telemetry
-from .attempt import Claim, Released
+from .attempt import Claim
 from .exceptions import TaskFailedError
 from .identity import new_worker_name
 from .models import CompletedTask, Task, TaskQuerySet
 from .registry import Registry
 from .settings import app_settings
 from .store import Store, get_store
-from .worker import End, record, run_claim
-from .worker.run import KEYBOARD_INTERRUPT
+from .store.wanted import Wanted
+from .worker.served import served
+from .worker.single import run_and_record
 
 #: Event -> ``Ran.status``. Each run comes to one of them.
 STATUSES = {
@@ -144,12 +143,10 @@ class Immediate:
 
         Not those that are paused, nor those whose function this process does not know.
         """
-        known = Q(backend__isnull=False) | Q(task_name__in=list(self.registry))
         paused = self.store.pauses.read()
-        rows = self.store.tasks.filter(known, locked_by__isnull=True, failed_at__isnull=True)
-        rows = paused.leave_out(rows)
-        if paused.functions:
-            rows = rows.not_named(paused.functions)
+        rows = self.store.tasks.filter(locked_by__isnull=True, failed_at__isnull=True)
+        wanted = Wanted(list(self.registry), served(None)).without(paused.functions)
+        rows = wanted.among(paused.leave_out(rows))
         return rows.order_by(f"{self.store.order}priority", "run_at", "pk")
 
     def run_row(self, pk: int, *, now: datetime | None = None) -> Ran | None:
@@ -162,13 +159,7 @@ class Immediate:
         """Run a claimed row and record what becomes of it."""
         witness = _Witness(claim)
         with telemetry.subscribed(witness, to=WATCHED):
-            started = time.monotonic()
-            outcome = run_claim(claim, self.registry, store=self.store)
-            ended = time.monotonic()
-            end = End.of(claim, outcome, seconds=ended - started, ended=ended)
-            record(self.store, end, now=now)
-        if isinstance(outcome, Released) and outcome.reason == KEYBOARD_INTERRUPT:
-            raise KeyboardInterrupt
+            run_and_record(self.store, claim, self.registry, now=now)
         return Ran(
             uid=claim.uid,
             task_name=claim.task_name,
@@ -219,6 +210,11 @@ def enter(mode: Mode) -> None:
 def leave(mode: Mode) -> None:
     """End a mode; one that was begun twice goes on until it is ended twice."""
     del _modes[len(_modes) - 1 - _modes[::-1].index(mode)]
+
+
+def is_eager() -> bool:
+    """Tell whether calls are run at once now."""
+    return _mode().is_eager
 
 
 def _mode() -> Mode:

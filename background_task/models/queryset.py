@@ -68,6 +68,10 @@ class TaskQuerySet(models.QuerySet["Task"]):
             else rows.filter(exact_owner=owner)
         )
 
+    def named(self, names: Collection[str]) -> TaskQuerySet:
+        """Return the rows of these functions."""
+        return self.alias(exact_name=ExactText("task_name")).filter(exact_name__in=names)
+
     def not_named(self, names: Collection[str]) -> TaskQuerySet:
         """Return the rows of all other functions."""
         return self.alias(exact_name=ExactText("task_name")).exclude(exact_name__in=names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
+from datetime import datetime
 
 from ..attempt import Claim, Outcome, Released, Settled
 from ..registry import Registry
@@ -45,8 +46,16 @@ def claim_next(
     return claims[0] if claims else None
 
 
-def run_and_record(store: Store, claim: Claim, registry: Registry) -> Outcome | Settled:
+def run_and_record(
+    store: Store, claim: Claim, registry: Registry, *, now: datetime | None = None
+) -> Outcome | Settled:
     """Run a claimed row here and now, record what becomes of it, and return that.
+
+    Args:
+        store: Where the row is.
+        claim: The row.
+        registry: The functions by name.
+        now: Overrides the database's clock.
 
     Raises:
         KeyboardInterrupt: Ctrl-C interrupted it; the row has been handed back.
@@ -54,7 +63,7 @@ def run_and_record(store: Store, claim: Claim, registry: Registry) -> Outcome | 
     started = time.monotonic()
     outcome = run_claim(claim, registry, store=store)
     ended = time.monotonic()
-    record(store, End.of(claim, outcome, seconds=ended - started, ended=ended))
+    record(store, End.of(claim, outcome, seconds=ended - started, ended=ended), now=now)
     if isinstance(outcome, Released) and outcome.reason == KEYBOARD_INTERRUPT:
         raise KeyboardInterrupt
     return outcome
