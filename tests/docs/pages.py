@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import django
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CHANGELOG.md"]
 MODULE = "shop.tasks"
@@ -108,7 +110,12 @@ def run_page(page: Path) -> None:
 
 def run_block(block: Block, namespace: dict[str, Any]) -> None:
     """Execute one block; what goes wrong is reported with the page's own line numbers."""
-    tree = ast.parse(block.text)
+    text = (
+        block.text
+        if django.VERSION >= (6, 0)
+        else block.text.replace("django.tasks", "django_tasks")
+    )
+    tree = ast.parse(text)
     lines = block.text.split("\n")
     for statement in tree.body:
         promise = PROMISE.search(lines[(statement.end_lineno or 0) - 1])
