@@ -110,12 +110,8 @@ def run_page(page: Path) -> None:
 
 def run_block(block: Block, namespace: dict[str, Any]) -> None:
     """Execute one block; what goes wrong is reported with the page's own line numbers."""
-    text = (
-        block.text
-        if django.VERSION >= (6, 0)
-        else block.text.replace("django.tasks", "django_tasks")
-    )
-    tree = ast.parse(text)
+    framework = "django.tasks" if django.VERSION >= (6, 0) else "django_tasks"
+    tree = ast.parse(block.text.replace("django.tasks", framework))
     lines = block.text.split("\n")
     for statement in tree.body:
         promise = PROMISE.search(lines[(statement.end_lineno or 0) - 1])
