@@ -164,19 +164,36 @@ def test_renew_reads_its_row_only(store):
     assert_cheap(cost, rows=1)
 
 
-@pytest.mark.parametrize("failed", [None, False])
-def test_purge_reads_its_batch_only(store, failed):
+@pytest.mark.parametrize("statuses", [(), ("succeeded",)])
+def test_purge_reads_its_batch_only(store, statuses):
     oldest = CompletedTask.objects.earliest("run_at").run_at
     for number in range(50):
         CompletedTask.objects.create(
             task_name="old", run_at=oldest - timedelta(days=1, seconds=number)
         )
     archive = Archive(store.using)
-    rows = archive.older_than(oldest, failed=failed)
+    rows = archive.older_than(oldest, statuses=statuses)
     with measured() as cost:
         assert next(archive.purge(rows, batch_size=50)) == 50
     assert_cheap(cost, rows=50)
     assert any("run_at" in name for name in cost.indexes)
+
+
+def test_pruning_reads_its_batch_only(store):
+    """From the oldest on, and after those that were passed over."""
+    archive = Archive(store.using)
+    oldest = CompletedTask.objects.earliest("run_at").run_at
+    for number in range(150):
+        CompletedTask.objects.create(
+            task_name="old", run_at=oldest - timedelta(days=1, seconds=number)
+        )
+    passed = archive.entries(after=None, before=oldest, most=100)[-1]
+    for start in (None, passed):
+        with measured() as cost:
+            entries = archive.entries(after=start, before=oldest, most=50)
+            assert archive.discard([entry.pk for entry in entries]) == 50
+        assert_cheap(cost, rows=50)
+        assert any("run_at" in name for name in cost.indexes)
 
 
 @pytest.mark.parametrize(
