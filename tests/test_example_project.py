@@ -54,6 +54,22 @@ def test_load_samples_twice_changes_nothing(project):
     assert first.stdout == second.stdout == "The library holds 4 documents and 3 pictures.\n"
 
 
+def test_app_for_django_tasks_runs_with_one_entry_in_the_settings(project):
+    assert manage(project, "migrate").returncode == 0
+    ids = manage(project, "postcards").stdout.split()
+
+    worker = manage(project, "process_tasks", "--batch")
+
+    assert worker.returncode == 0, worker.stdout
+    assert manage(project, "postcards", *ids).stdout.splitlines() == [
+        "write SUCCESSFUL after 1 attempts: Dear Ada, greetings from London!",
+        "weigh SUCCESSFUL after 1 attempts: 4.08",
+        "post SUCCESSFUL after 1 attempts: {'to': 'Grace', 'letters': 10, 'attempt': 1}",
+        "post FAILED after 1 attempts: LookupError",
+        "write READY after 0 attempts",
+    ]
+
+
 def start_demo(project: Path, *arguments: str) -> RunningProcess:
     return RunningProcess(
         [sys.executable, str(project / "demo.py"), "--no-venv", *arguments],

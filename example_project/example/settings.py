@@ -1,12 +1,14 @@
 """Settings of the example site: SQLite, mail written to files, everything under one folder.
 
-Two environment variables move things without editing this file:
+Three environment variables change things without editing this file:
 
 * ``EXAMPLE_DATA_DIR``: where the database, media files and mail go (default: ``var/``).
 * ``EXAMPLE_LEASE_SECONDS``: how soon the tasks of a dead worker are taken over (default: 60).
+* ``EXAMPLE_TASKS_BACKEND``: what runs the tasks of ``postcards``, an app for ``django.tasks``.
 """
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import django
@@ -30,6 +32,16 @@ INSTALLED_APPS = [
     "background_task",
     "library",
 ]
+
+# The tasks of Django's own framework, or before Django 6.0 of its backport, where that is there.
+TASKS_BACKEND = os.environ.get("EXAMPLE_TASKS_BACKEND", "background_task.backends.DatabaseBackend")
+if django.VERSION >= (6, 0) or find_spec("django_tasks"):
+    TASKS = {"default": {"BACKEND": TASKS_BACKEND, "QUEUES": ["default", "post"]}}
+    INSTALLED_APPS += ["postcards"]
+if django.VERSION < (6, 0) and find_spec("django_tasks"):
+    INSTALLED_APPS += ["django_tasks"]
+if TASKS_BACKEND.startswith("django_tasks_db."):
+    INSTALLED_APPS += ["django_tasks_db"]
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
