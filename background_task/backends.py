@@ -80,7 +80,7 @@ class DatabaseBackend(QueueBackend):
         """Do the same in a coroutine; receivers that are coroutines are awaited."""
         result = await sync_to_async(self._store)(task, args, kwargs)
         if self.has_signals:
-            await task_enqueued.asend(type(self), task_result=result)
+            await self._tell_enqueued(result)
         if self.is_immediate:
             await sync_to_async(self._run)(result)
         return result
@@ -119,6 +119,12 @@ class DatabaseBackend(QueueBackend):
                 id="background_task.E005",
             )
         ]
+
+    async def _tell_enqueued(self, result: TaskResult[..., Any]) -> None:
+        if django.VERSION >= (5, 0):
+            await task_enqueued.asend(type(self), task_result=result)
+        else:  # whose signals know no coroutines
+            await sync_to_async(task_enqueued.send)(type(self), task_result=result)
 
     def _store(self, task: Task[P, R], args: Any, kwargs: dict[str, Any]) -> TaskResult[P, R]:
         from . import producer

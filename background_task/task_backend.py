@@ -5,7 +5,7 @@ The part that queues tasks is ``backends.DatabaseBackend``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
@@ -86,6 +86,7 @@ class QueueBackend(BaseTaskBackend):
     supports_priority = True
 
     def __init__(self, alias: str, params: dict[str, Any]) -> None:
+        self._check_params(alias, params)
         super().__init__(alias, params)
         self.name = f"TASKS[{alias!r}]['OPTIONS']"
         if len(alias) > MOST_ALIAS_CHARS:
@@ -146,6 +147,20 @@ class QueueBackend(BaseTaskBackend):
             return None
         retention = Retention.make(given)
         return replace(retention, by_name={**retention.by_name, **own})
+
+    @staticmethod
+    def _check_params(alias: str, params: Mapping[str, Any]) -> None:
+        """Refuse what the framework would stumble over, or take for something else."""
+        queues, options = params.get("QUEUES", ()), params.get("OPTIONS", {})
+        if isinstance(queues, str) or not isinstance(queues, Iterable):
+            raise ImproperlyConfigured(
+                f"TASKS[{alias!r}]['QUEUES'] is {brief(queues)}; use a list of names, "
+                "or [] to allow all"
+            )
+        if not isinstance(options, Mapping):
+            raise ImproperlyConfigured(
+                f"TASKS[{alias!r}]['OPTIONS'] is {brief(options)}; use a dictionary of options"
+            )
 
     def policy_of(self, task: Task[..., Any]) -> Policy:
         """Return the options of a task function: its own, and for the rest those given here."""

@@ -92,6 +92,10 @@ def tell_cancelled(using: str, claim: Claim, outcome: Cancelled, completed: Comp
 def _tell(claim: Claim, outcome: Cancelled, completed: CompletedTask) -> None:
     telemetry.event("cancel", claim=claim, reason=outcome.reason, lost=False)
     announce(task_cancelled, sender=Task, task_id=claim.task_id, completed_task=completed)
+    if claim.backend is not None:
+        from ..task_signal import tell_unrun  # not every project has that framework
+
+        tell_unrun(claim, completed)
 
 
 def _as_claim(task: Task) -> Claim:
@@ -109,4 +113,5 @@ def _as_claim(task: Task) -> Claim:
         attempts=task.attempts,
         run_at=task.run_at,
         options=task.options,
+        backend=task.backend,
     )

@@ -10,16 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.dispatch import Signal
 from django.utils import timezone
 
 from .. import task_result, telemetry
 from ..attempt import Cancelled, Claim, Discarded, Failed, Outcome, Succeeded
 from ..exceptions import TaskCancelledError, TaskDiscardedError
-from ..queued_task import find_queued
 from ..return_value import pack, unpack
 from ..settings import LARGEST_RESULT
-from ..signals import announce
 from ..store import Finish
 from ..task_framework import (
     TaskContext,
@@ -29,6 +26,7 @@ from ..task_framework import (
     task_finished,
     task_started,
 )
+from ..task_signal import tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ class QueuedRun:
 
     def tell_started(self) -> None:
         """Send the framework's ``task_started``."""
-        _tell(task_started, self.claim, self.result)
+        tell(task_started, self.result)
 
     def packed(self, value: Any) -> Packed:
         """Return what the function has returned as it is stored.
@@ -97,12 +95,12 @@ def tell_finished(claim: Claim, outcome: Outcome, finish: Finish) -> None:
         return
     raised = outcome.raised if isinstance(outcome, Failed) else None
     if raised is None:
-        _tell(task_finished, claim, result)
+        tell(task_finished, result)
         return
     try:
         raise raised
     except BaseException:  # noqa: BLE001 - see above
-        _tell(task_finished, claim, result)
+        tell(task_finished, result)
 
 
 def _finished(claim: Claim, outcome: Outcome, finish: Finish) -> TaskResult[..., Any] | None:
@@ -124,10 +122,3 @@ def _error_of(outcome: Failed | Discarded | Cancelled) -> TaskError:
         return TaskError(exception_class_path=outcome.exception, traceback=outcome.error)
     kind = TaskDiscardedError if isinstance(outcome, Discarded) else TaskCancelledError
     return task_result.error_of(kind, outcome.reason)
-
-
-def _tell(signal: Signal, claim: Claim, result: TaskResult[..., Any]) -> None:
-    found = find_queued(claim.task_name, str(claim.backend))
-    backend = None if found is None else found.backend
-    if backend is not None and backend.has_signals:
-        announce(signal, sender=type(backend), task_result=result)

@@ -12,6 +12,10 @@ class Hopeless(BaseException):
     """No failure that anybody expects."""
 
 
+class NestedError(Exception):
+    """Holds another."""
+
+
 @task
 def add(first, second=1):
     calls.append(("add", (first, second)))
@@ -37,6 +41,29 @@ def fail(text="no"):
 
 
 @task
+async def afail():
+    raise LookupError("nowhere")
+
+
+@task(takes_context=True)
+async def acontext(context, text=""):
+    return f"{context.task_result.id} {context.attempt} {text}"
+
+
+@task
+def fail_twice():
+    try:
+        raise ValueError("the first")
+    except ValueError as error:
+        raise NestedError(error) from error
+
+
+@task
+def queue_another():
+    add.enqueue(1)
+
+
+@task
 def fail_hopelessly():
     raise Hopeless("really")
 
@@ -49,6 +76,17 @@ def leave():
 @task
 def interrupt():
     raise KeyboardInterrupt
+
+
+@task(takes_context=True)
+def look(context):
+    calls.append(("look", look.get_result(context.task_result.id)))
+
+
+@task
+def echo(value):
+    calls.append(("echo", value))
+    return value
 
 
 @task
