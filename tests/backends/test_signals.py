@@ -162,9 +162,6 @@ def test_a_task_that_cannot_be_found_is_not_told_of(told):
 def test_a_cancelled_task_is_told_of_when_that_is_committed(
     told, django_capture_on_commit_callbacks
 ):
-    from background_task.cancellation import cancel
-    from background_task.exceptions import TaskCancelledError
-
     result = tasks.add.enqueue(1)
     with django_capture_on_commit_callbacks(execute=True):
         assert cancel(result.id) == "cancelled"
