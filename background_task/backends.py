@@ -22,6 +22,7 @@ from django.db.models import Expression
 from .identity import MAX_OWNER_CHARS
 from .policy_task import PolicyTask, parameters_of
 from .task_backend import QueueBackend
+from .task_decorator import task
 from .task_framework import (
     Task,
     TaskResult,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from .models import CompletedTask, Task as Row
     from .producer import TaskSpec
 
-__all__ = ["DatabaseBackend"]
+__all__ = ["DatabaseBackend", "task"]
 
 P = ParamSpec("P")
 R = TypeVar("R")

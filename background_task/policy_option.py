@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import operator
 from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias, TypedDict
@@ -97,6 +98,18 @@ def parse_overrides(stored: str | Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(values, Mapping):
         raise InvalidOptionTypeError("they are no JSON object")
     return values
+
+
+def policy_overrides(stored: str | None) -> str | None:
+    """Return the part of a row's ``options`` that ``overrides`` has made; never raises."""
+    if not stored:
+        return None
+    keys = {option.key for option in OPTIONS.values()}
+    with suppress(TypeError, ValueError, RecursionError):
+        read = parse_overrides(stored)
+        kept = {key: value for key, value in read.items() if key in keys}
+        return json.dumps(kept, separators=(",", ":")) if kept else None
+    return None
 
 
 def name_of(kind: type) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from .backoff import BackoffLike, Seconds
 from .call import Parameters, check_atomic
@@ -15,17 +15,23 @@ from .limiter import KeyLike, LimitKey, RateLimitLike
 from .policy import Policy
 from .policy_option import POLICY_OPTIONS, ExceptionTypes, overrides
 from .recurrence import CatchUp, RepeatLike
-from .task_framework import Task
+from .task_framework import GenericTask, Task
 from .uniqueness import UNIQUE_OPTIONS, OnConflict, UniqueLike, Uniqueness, Until
 
-P = TypeVar("P", bound="PolicyTask")
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from .task_framework import TaskResult
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 #: What ``using`` of ``django.tasks`` takes; None leaves each as it is.
 OWN = ("priority", "queue_name", "run_after", "backend")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyTask(Task):  # type: ignore[type-arg]
+class PolicyTask(GenericTask[P, R], Generic[P, R]):
     """A task function with options of its own; None leaves one to ``OPTIONS`` of its backend.
 
     Attributes:
@@ -72,6 +78,16 @@ class PolicyTask(Task):  # type: ignore[type-arg]
     catch_up: CatchUp | None = None
     overrides: str | None = field(default=None, repr=False, compare=False)
 
+    def __eq__(self, other: object) -> bool:
+        # The policy as it is meant: what came back from a row is written otherwise.
+        if not isinstance(other, PolicyTask) or type(self) is not type(other):
+            return NotImplemented
+        names = [each.name for each in fields(self) if each.compare]
+        names = [name for name in names if name not in POLICY_OPTIONS]
+        if any(getattr(self, name) != getattr(other, name) for name in names):
+            return False
+        return self.policy() == other.policy()
+
     def __hash__(self) -> int:
         return hash((self.module_path, self.backend, self.queue_name, self.priority))
 
@@ -88,15 +104,35 @@ class PolicyTask(Task):  # type: ignore[type-arg]
         self.uniqueness()
         self.limit_key()
 
+    if TYPE_CHECKING:  # the framework's own, which says nothing of types
+
+        def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[P, R]:
+            """Store a call; see ``DatabaseBackend.enqueue``."""
+
+        async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[P, R]:
+            """Do the same in a coroutine."""
+
+        def get_result(self, result_id: str) -> TaskResult[P, R]:
+            """Return how a task of this function stands."""
+
+        async def aget_result(self, result_id: str) -> TaskResult[P, R]:
+            """Do the same in a coroutine."""
+
+        def call(self, *args: P.args, **kwargs: P.kwargs) -> R:
+            """Call the function itself."""
+
+        async def acall(self, *args: P.args, **kwargs: P.kwargs) -> R:
+            """Do the same in a coroutine."""
+
     def using(
-        self: P,
+        self,
         *,
         priority: int | None = None,
         queue_name: str | None = None,
         run_after: datetime | None = None,
         backend: str | None = None,
         **options: Any,
-    ) -> P:
+    ) -> Self:
         """Return a copy with other values; None leaves one as it is.
 
         Args:
@@ -129,7 +165,7 @@ class PolicyTask(Task):  # type: ignore[type-arg]
             InvalidOptionError: An option has a value that cannot work.
             InvalidOptionTypeError: An option is of a wrong type.
         """
-        return Policy.make(**self.given())
+        return Policy.make(**self.given()).merged(self.overrides)
 
     def given(self) -> dict[str, Any]:
         """Return what is said about the policy, as it was written."""

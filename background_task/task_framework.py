@@ -31,8 +31,20 @@ else:
     from django_tasks.signals import task_enqueued, task_finished, task_started
     from django_tasks.utils import normalize_json
 
+if TYPE_CHECKING:
+    GenericTask = Task
+else:
+
+    class GenericTask:
+        """``Task`` for those who read types: that of Django takes no parameters."""
+
+        def __class_getitem__(cls, parameters):
+            return Task
+
+
 __all__ = [
     "BaseTaskBackend",
+    "GenericTask",
     "InvalidTask",
     "Task",
     "TaskContext",

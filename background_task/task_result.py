@@ -13,7 +13,7 @@ from .attempt import Claim
 from .attempt_error import AttemptError, read_errors
 from .exceptions import ResultNotKeptError, TaskCancelledError, TaskDiscardedError, TaskFailedError
 from .models import CompletedTask, Task as Row
-from .policy_option import overrides, parse_overrides
+from .policy_option import overrides, parse_overrides, policy_overrides
 from .policy_task import PolicyTask
 from .queued_task import import_task
 from .return_value import unpack
@@ -38,6 +38,8 @@ def task_of(row: Row | CompletedTask | Claim) -> Task[..., Any]:
         "backend": row.backend,
         "run_after": run_after_of(row.options),
     }
+    if isinstance(task, PolicyTask):
+        values["overrides"] = policy_overrides(row.options)
     copy = object.__new__(type(task))
     for name, value in values.items():
         object.__setattr__(copy, name, value)

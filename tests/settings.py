@@ -103,11 +103,13 @@ DATABASES = {
     "default": {"sqlite": sqlite, "postgresql": postgresql, "mariadb": mariadb}[DATABASE]()
 }
 
+FRAMEWORK = "django.tasks" if django.VERSION >= (6, 0) else "django_tasks"
 BACKEND = "background_task.backends.DatabaseBackend"
 TASKS = {
     "default": {"BACKEND": BACKEND, "QUEUES": ["default", "other"]},
     "any": {"BACKEND": BACKEND, "QUEUES": []},
     "immediate": {"BACKEND": BACKEND, "OPTIONS": {"immediate": True}},
+    "dummy": {"BACKEND": f"{FRAMEWORK}.backends.dummy.DummyBackend"},
     "retrying": {"BACKEND": BACKEND, "OPTIONS": {"max_attempts": 3, "backoff": 0}},
 }
 

@@ -13,6 +13,12 @@ def work(**options) -> Worker:
     return work_off(sleep=LONG, **options)
 
 
+def attempt() -> Worker:
+    """Let a worker make one attempt at each task; those that wait for another one are due."""
+    make_due()
+    return work()
+
+
 def finished(result):
     """Let a worker run what is due; the result as it stands then."""
     work()

@@ -1,8 +1,11 @@
 """Tasks of ``django.tasks``."""
 
+import threading
 from typing import Any
 
-from background_task.task_framework import TaskContext, task
+from background_task.backends import task
+from background_task.current import current_task, progress
+from background_task.task_framework import TaskContext, task as plain_task
 
 #: What has been called, with which arguments.
 calls: list[tuple[str, Any]] = []
@@ -102,6 +105,13 @@ def fail_at_first(times):
     return len(calls)
 
 
+@task(backend="retrying", takes_context=True)
+def context_of_second(context):
+    if context.attempt == 1:
+        raise LookupError("not yet")
+    calls.append(("context_of_second", context))
+
+
 @task(backend="immediate")
 def at_once(number):
     calls.append(("at_once", number))
@@ -111,6 +121,49 @@ def at_once(number):
 @task(priority=7, queue_name="other")
 def elsewhere():
     return None
+
+
+@task(max_attempts=5, backoff=0)
+def insist():
+    raise ValueError("again")
+
+
+@task
+def wait_for_ever():
+    for _ in range(6000):  # a thread is only reached between two waits
+        threading.Event().wait(0.01)
+
+
+@task(unique=True)
+def once(number):
+    calls.append(("once", number))
+
+
+@task(unique="number", unique_until="finish")
+def once_until_the_end(number):
+    calls.append(("once_until_the_end", number))
+
+
+@task(max_concurrency=1, concurrency_key="{number}")
+def limited(number):
+    calls.append(("limited", number))
+
+
+@task(repeat=3600)
+def repeat():
+    calls.append(("repeat", None))
+    return len(calls)
+
+
+@task
+def tell_progress():
+    progress(1, 2, "half")
+    return f"{current_task().attempt} {current_task().name}"
+
+
+@plain_task(backend="dummy")
+def plain(value):
+    return value
 
 
 not_a_task = len
