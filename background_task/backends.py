@@ -14,7 +14,7 @@ from uuid import UUID
 import django
 from asgiref.sync import sync_to_async
 from django.apps import apps
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.models import Expression
@@ -109,15 +109,30 @@ class DatabaseBackend(QueueBackend):
         return await sync_to_async(self.get_result)(result_id)
 
     def check(self, **kwargs: Any) -> list[CheckMessage]:
-        """Report what keeps the backend from working."""
+        """Report what keeps the backend from working as the framework says."""
         if apps.is_installed("background_task"):
-            return []
+            return self._check_order()
         return [
             Error(
                 f"TASKS[{self.alias!r}] keeps its tasks in the tables of background_task, which is "
                 "not installed",
                 hint="Add 'background_task' to INSTALLED_APPS.",
                 id="background_task.E005",
+            )
+        ]
+
+    def _check_order(self) -> list[CheckMessage]:
+        from .settings import SETTINGS
+
+        if SETTINGS["PRIORITY_ORDERING"].read() != "ASC":
+            return []
+        return [
+            Warning(
+                f"TASKS[{self.alias!r}] runs tasks of low priority first, because "
+                "BACKGROUND_TASK_PRIORITY_ORDERING is 'ASC'; with other backends of django.tasks "
+                "those of high priority come first.",
+                hint="Remove the setting, and change the signs of the priorities in the project.",
+                id="background_task.W007",
             )
         ]
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
+from inspect import iscoroutinefunction
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -197,6 +198,12 @@ class QueueBackend(BaseTaskBackend):
         super().validate_task(task)
         if self.is_immediate and task.run_after is not None:
             raise InvalidTask("Backend does not support run_after in immediate mode.")
+        is_atomic = self.policy_options.get("atomic") and "atomic" not in policy_options(task)
+        if is_atomic and iscoroutinefunction(task.func):
+            raise InvalidTask(
+                f"the backend has each task be one transaction, and {task.module_path} is a "
+                "coroutine function, which cannot be; use atomic=False for it"
+            )
         for what, text, most in (
             ("queue name", task.queue_name, MOST_QUEUE_CHARS),
             ("path", task.module_path, MOST_PATH_CHARS),

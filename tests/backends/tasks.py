@@ -6,6 +6,7 @@ from typing import Any
 from background_task.backends import task
 from background_task.current import current_task, progress
 from background_task.task_framework import TaskContext, task as plain_task
+from tests.app.models import Ledger
 
 #: What has been called, with which arguments.
 calls: list[tuple[str, Any]] = []
@@ -121,6 +122,20 @@ def at_once(number):
 @task(priority=7, queue_name="other")
 def elsewhere():
     return None
+
+
+@task(atomic=True)
+def pay(key):
+    Ledger.objects.create(key=str(key))
+    if key == "fail":
+        raise ValueError(key)
+    return object() if key is None else f"paid {key}"
+
+
+@task
+def keep(key):
+    Ledger.objects.create(key=key)
+    raise ValueError(key)
 
 
 @task(max_attempts=5, backoff=0)

@@ -1,4 +1,4 @@
-"""Tasks that are tried more than once, because somebody asked for it, and attempts that are lost."""
+"""Tasks that are tried more than once, because somebody asked for it; and lost attempts."""
 
 from datetime import timedelta
 
