@@ -65,16 +65,16 @@ def find_queued(path: str, alias: str) -> QueuedTask | None:
         return None
     own = backend if isinstance(backend, QueueBackend) else None
     known = _known.get((path, alias))
-    if known is not None and known.task is task and _options_of(known.backend) == _options_of(own):
+    if known is not None and known.task is task and _nature_of(known.backend) == _nature_of(own):
         return known
     policy = ONCE if own is None else own.policy_of(task)
     found = _known[path, alias] = QueuedTask(task, own, policy)
     return found
 
 
-def _options_of(backend: QueueBackend | None) -> Any:
+def _nature_of(backend: QueueBackend | None) -> Any:
     """Return what all threads have in common, each of which has a backend of its own."""
-    return None if backend is None else backend.options
+    return None if backend is None else (type(backend), backend.options)
 
 
 _known: dict[tuple[str, str], QueuedTask] = {}
