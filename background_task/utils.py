@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import weakref
 from types import FrameType
@@ -15,6 +16,10 @@ from .worker import Control
 TTW_SLOW = [0.5, 1.5]
 #: The same after SIGUSR1 and by default. No pause is made while it is this very list.
 TTW_FAST = [0.0, 0.1]
+
+#: What ``signal.getsignal`` wraps. Up to Python 3.12, the wrapper looks for each handler among the
+#: members of an enum, which takes as long as all else that is put in order after a task.
+_getsignal = getattr(sys.modules.get("_signal"), "getsignal", signal.getsignal)
 
 
 class SignalManager:
@@ -35,9 +40,12 @@ class SignalManager:
     def __init__(self, control: Control | None = None) -> None:
         self.control = control
         self._previous: dict[int, Any] = {}
+        #: What is installed: these very objects, as each ``self.method`` makes a new one.
+        self._own: dict[int, Any] = {}
         if threading.current_thread() is not threading.main_thread():
             return
-        for number, handler in self._handlers().items():
+        self._own = self._handlers()
+        for number, handler in self._own.items():
             self._previous[number] = signal.signal(number, handler)
         _installed.add(self)
         if control is not None:
@@ -69,20 +77,21 @@ class SignalManager:
         if threading.current_thread() is not threading.main_thread():
             return None
         stolen = [
-            number
-            for number, handler in self._handlers().items()
-            if number in self._previous and signal.getsignal(number) != handler
+            number for number, handler in self._own.items() if _getsignal(number) is not handler
         ]
+        if not stolen:
+            return None
         for number in stolen:
-            signal.signal(number, self._handlers()[number])
+            signal.signal(number, self._own[number])
         names = ", ".join(signal.Signals(number).name for number in stolen)
-        return f"it had changed the handler of {names}" if stolen else None
+        return f"it had changed the handler of {names}"
 
     def restore(self) -> None:
         """Put back the handlers that were there before."""
         for number, handler in self._previous.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
         self._previous.clear()
+        self._own.clear()  # they refer to this
 
     def _handlers(self) -> dict[int, Any]:
         wanted = {
