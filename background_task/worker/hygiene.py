@@ -181,7 +181,7 @@ def _restore(connection: BaseDatabaseWrapper, depth: int, mess: Mess) -> None:
 def _left_in(connection: BaseDatabaseWrapper) -> str | None:
     """Say in what an open connection has been left, although Django knows of no transaction."""
     autocommit = connection.settings_dict["AUTOCOMMIT"]
-    if connection.get_autocommit() != autocommit:
+    if connection.autocommit != autocommit:  # get_autocommit() would see that it is open, first
         return "autocommit was left off; what was not committed was rolled back"
     if autocommit and _has_own_transaction(connection):
         return "a BEGIN had no COMMIT; it was rolled back"
@@ -209,7 +209,9 @@ def _has_own_transaction(connection: BaseDatabaseWrapper) -> bool:
     if connection.vendor == "sqlite":
         return bool(driver.in_transaction)
     if connection.vendor == "postgresql":  # libpq's numbers: 0 is idle, 4 unknown
-        return driver.info.transaction_status not in (0, 4)
+        # What psycopg's ``info`` asks, too; it makes an enum of the answer.
+        libpq = getattr(driver, "pgconn", None) or driver.info
+        return libpq.transaction_status not in (0, 4)
     status = getattr(driver, "server_status", 0)  # PyMySQL's; the lowest bit is "in transaction"
     return bool(isinstance(status, int) and status & 1)
 
@@ -258,8 +260,9 @@ def _restore_process(directory: str | None, streams: tuple[Any, Any], mess: Mess
         with suppress(OSError):
             os.chdir(directory)
         mess.found.append("the working directory was changed")
-    is_closed = any(stream is not None and stream.closed for stream in streams)
-    if not _are_descriptors_open() or is_closed:
+    out, err = streams
+    is_closed = (out is not None and out.closed) or (err is not None and err.closed)
+    if is_closed or not _are_descriptors_open():
         _reopen_descriptors()
         _replace_closed_streams()
         mess.found.append("a standard stream was closed")
@@ -278,7 +281,8 @@ def _are_descriptors_open() -> bool:
     standard = select.poll()  # one call of the system for all three
     for number in (0, 1, 2):
         standard.register(number, 0)
-    return not any(event & select.POLLNVAL for _, event in standard.poll(0))
+    # Mostly there are no events. Each task pays for this: no generator where a list will do.
+    return not [event for _, event in standard.poll(0) if event & select.POLLNVAL]
 
 
 def _reopen_descriptors() -> None:
