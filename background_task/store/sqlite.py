@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from django.db import connections, transaction
-from django.db.models import F, Field
+from django.db.models import DateTimeField, F, Field, TextField
 from django.db.models.expressions import Col
+from django.db.models.functions import Cast
 
 from ..attempt import Claim
 from ..models import Task, TaskQuerySet
@@ -27,9 +28,9 @@ WHERE id IN ({keys}) AND locked_by IS NULL AND failed_at IS NULL AND run_at <= %
 RETURNING {columns}
 """
 
-#: What has to be known of a row to choose it.
+#: What has to be known of a row to choose it, beside its time.
 CANDIDATE_FIELDS = (
-    *("pk", "priority", "run_at", "attempts"),
+    *("pk", "priority", "attempts"),
     *("task_name", "backend", "options", "limit_key"),
 )
 
@@ -73,14 +74,17 @@ class SQLiteStore(GroupStore):
         with connections[self.using].cursor() as cursor:
             cursor.execute(statement, [owner, moment, moment, KEPT, moment, *queues])
             rows = {row[0]: row for row in cursor.fetchall()}
-        return [self._as_claim(rows[key], owner) for key in keys if key in rows]
+        return self._as_claims([rows[key] for key in keys if key in rows], owner)
 
     def begin_writing(self, claim: Claim) -> bool:
         """Become the writer at once: whoever has read before can no longer wait for another."""
         return bool(self._held(claim).update(attempts=F("attempts")))
 
     def _read(self, rows: TaskQuerySet) -> list[Candidate]:
-        return [Candidate(values) for values in rows.values(*CANDIDATE_FIELDS)]
+        # It is only sorted by, which its text does as well: no time is made of it.
+        found = rows.values_list(*CANDIDATE_FIELDS, Cast("run_at", TextField()))
+        names = (*CANDIDATE_FIELDS, "run_at")
+        return [Candidate(dict(zip(names, row, strict=True))) for row in found]
 
     def _archive_many(
         self, claims: Collection[Claim], results: Results, *, now: datetime | None
@@ -107,11 +111,14 @@ class SQLiteStore(GroupStore):
         return ", ".join(str(column.target.column) for column in columns())
 
     @cached_property
-    def _converters(self) -> list[tuple[int, Any, Col]]:
-        """What Django does to the columns that SQLite keeps as text: place, function, column."""
+    def _converters(self) -> list[tuple[int, Any, Col, bool]]:
+        """What Django does to the columns that SQLite keeps as text.
+
+        Place, function, column, and whether many rows have the same there.
+        """
         connection = connections[self.using]
         return [
-            (place, convert, column)
+            (place, convert, column, isinstance(column.target, DateTimeField))
             for place, column in enumerate(columns())
             for convert in (
                 *connection.ops.get_db_converters(column),
@@ -119,15 +126,28 @@ class SQLiteStore(GroupStore):
             )
         ]
 
-    def _as_claim(self, row: tuple[Any, ...], owner: str) -> Claim:
-        values, connection = list(row), connections[self.using]
-        for place, convert, column in self._converters:
-            try:
-                values[place] = convert(values[place], column, connection)
-            except ValueError:  # SQLite takes any text for a time
-                values[place] = None
-        pk, number, uid, *rest = values
-        return Claim(pk, number, owner, uid, *rest)
+    def _as_claims(self, rows: Iterable[tuple[Any, ...]], owner: str) -> list[Claim]:
+        connection = connections[self.using]
+        claims = []
+        # All rows have the same time of the claim, and often the same time to be run at.
+        moments: dict[Any, Any] = {}
+        for row in rows:
+            values = list(row)
+            for place, convert, column, is_moment in self._converters:
+                value = values[place]
+                if value is None:
+                    continue
+                if is_moment and value in moments:
+                    values[place] = moments[value]
+                    continue
+                try:
+                    values[place] = convert(value, column, connection)
+                except ValueError:  # SQLite takes any text for a time
+                    values[place] = None
+                if is_moment:
+                    moments[value] = values[place]
+            claims.append(Claim(values[0], values[1], owner, *values[2:]))
+        return claims
 
 
 def columns() -> list[Col]:
