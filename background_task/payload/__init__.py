@@ -34,6 +34,7 @@ __all__ = [
 
 #: ``json.dumps`` with options would make an encoder for each call.
 _encode = json.JSONEncoder(sort_keys=True, default=argument.write).encode
+_scan = json.JSONDecoder().raw_decode
 
 
 def encode(args: Any, kwargs: Any) -> str:
@@ -80,7 +81,9 @@ def decode(task_params: str, *, load: bool = True) -> tuple[list[Any], dict[str,
     is_plain = True
     try:
         is_plain = argument.QUOTED_TAG not in task_params
-        stored = json.loads(task_params, object_hook=None if is_plain else argument.read)
+        stored = (
+            _loads(task_params) if is_plain else json.loads(task_params, object_hook=argument.read)
+        )
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidPayloadError(
             f"task_params {brief(task_params)} is not JSON ({error}); "
@@ -95,6 +98,15 @@ def decode(task_params: str, *, load: bool = True) -> tuple[list[Any], dict[str,
         f"task_params {brief(task_params)} is not of the form [[args], {{kwargs}}]; "
         "correct the row, or delete it and schedule the task again"
     )
+
+
+def _loads(text: str) -> Any:
+    """Do what ``json.loads`` does, without looking for the space that ``encode`` never writes."""
+    try:
+        stored, end = _scan(text)
+    except ValueError:
+        return json.loads(text)
+    return stored if end == len(text) else json.loads(text)
 
 
 async def adecode(task_params: str) -> tuple[list[Any], dict[str, Any]]:

@@ -155,7 +155,7 @@ def _is_out_of_time(store: Store, control: Control | None) -> bool:
 
 def has_receivers() -> bool:
     """Tell whether anybody is told of outcomes by a signal."""
-    return any(signal.receivers and signal.has_listeners(Task) for signal in OUTCOMES)
+    return bool([signal for signal in OUTCOMES if signal.receivers and signal.has_listeners(Task)])
 
 
 def _announce(store: Store, end: End, finish: Finish | None) -> None:
