@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
@@ -36,7 +36,8 @@ class Reporter:
     Args:
         claim: The run.
         store: The store of the row.
-        depth: How deep in transactions this thread is before the function begins.
+        depth: How deep in transactions the function's thread is before it begins.
+        thread: The function's thread; None is this one.
         clock: Counts seconds.
     """
 
@@ -51,10 +52,11 @@ class Reporter:
         store: Store,
         *,
         depth: int = 0,
+        thread: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._claim, self._store, self._clock = claim, store, clock
-        self._depth, self._thread = depth, threading.get_ident()
+        self._depth, self._thread = depth, threading.get_ident() if thread is None else thread
         self._pending: ProgressReport | None = None
         self._written_at: float | None = None
         self._was_complete = self._is_lost = self._has_told = False
@@ -169,7 +171,15 @@ class CurrentTask:
             await sync_to_async(self._reporter.write)()
 
 
-_current: ContextVar[CurrentTask | None] = ContextVar("background_task_current", default=None)
+class Asked(Protocol):
+    """Answers for a run when somebody asks; most functions never do, so nothing is made before."""
+
+    def task(self) -> CurrentTask:
+        """Return the run as its function may see it."""
+        ...
+
+
+_current: ContextVar[Asked | None] = ContextVar("background_task_current", default=None)
 
 
 def current_task() -> CurrentTask | None:
@@ -178,7 +188,8 @@ def current_task() -> CurrentTask | None:
     It goes wherever the context goes: into the asyncio tasks that the function starts, and into
     ``asyncio.to_thread``, but not into a thread that it starts itself.
     """
-    return _current.get()
+    run = _current.get()
+    return None if run is None else run.task()
 
 
 def progress(done: float, total: float | None = None, message: object = "") -> None:
@@ -207,6 +218,6 @@ def has_event_loop() -> bool:
     return True
 
 
-def enter(task: CurrentTask) -> None:
-    """Make it the task of the present context, which must be a copy of its own."""
-    _current.set(task)
+def enter(run: Asked) -> None:
+    """Make it the run of the present context, which must be a copy of its own."""
+    _current.set(run)

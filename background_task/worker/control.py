@@ -114,18 +114,20 @@ class Control:
             return float("inf")
         return max(0.0, self._deadline - time.monotonic())
 
-    @contextmanager
-    def interruptible(self) -> Iterator[None]:
-        """Allow ``stop_now`` to interrupt the code within, if it runs in the main thread."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        self._is_interruptible = True
-        try:
+    def open_to_interruption(self) -> None:
+        """Allow ``stop_now`` to interrupt what follows, if this is the main thread.
+
+        To be called within a ``try`` whose ``finally`` calls ``close_to_interruption``: an order
+        may come before this has returned.
+        """
+        if threading.current_thread() is threading.main_thread():
+            self._is_interruptible = True
             if self.is_at_once:
                 raise StopNow
-            yield
-        finally:
+
+    def close_to_interruption(self) -> None:
+        """Allow it no more."""
+        if threading.current_thread() is threading.main_thread():
             self._is_interruptible = False
 
     @contextmanager

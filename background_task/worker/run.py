@@ -10,7 +10,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ from ..attempt import (
     after_exception,
     describe,
 )
-from ..current import CurrentTask, Reporter, enter
+from ..current import enter
 from ..exceptions import BackgroundTaskError, InvalidTaskError, StopNow, TaskTimeout
 from ..models import Task
 from ..policy import Policy
@@ -42,6 +42,7 @@ from ..signals import task_error, task_started
 from ..store import Store
 from .atomic import Block
 from .control import Control
+from .current_run import CurrentRun
 from .hygiene import announce, close_connections, orderly
 from .limit import STRIKES, Run, after_cancel
 from .terms import terms_of, unbegun
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
 KEYBOARD_INTERRUPT = "Ctrl-C"
 #: ``Released.reason`` of a task that was interrupted because the worker left at once.
 TOO_LATE = "the worker could not wait for it"
+#: Stands where there is no transaction of the run's own.
+NOTHING = nullcontext()
 #: Where the code is that stands above a task function in a traceback.
 OWN_DIRECTORY = os.path.join(os.path.dirname(__file__), "")
 
@@ -81,12 +84,12 @@ def run_claim(
         reset_queries()  # elsewhere a caller may be counting them, as ``assertNumQueries`` does
     announce(task_started, sender=Task)
     telemetry.event("start", claim=claim)
-    reporter = Reporter(claim, store, depth=store.depth())
+    current = CurrentRun(claim, store, control=control, depth=store.depth())
     with orderly(control.surroundings if control else None) as mess:
         outcome = _attempt(
-            claim, registry, terms=terms, store=store, control=control, reporter=reporter
+            claim, registry, terms=terms, store=store, control=control, current=current
         )
-    reporter.write()  # what is left, now that no transaction of the function is in the way
+    current.write()  # what is left, now that no transaction of the function is in the way
     for guard in control.guards if control else ():
         mended = guard()
         if mended:
@@ -103,7 +106,7 @@ def _attempt(
     terms: Policy,
     store: Store,
     control: Control | None,
-    reporter: Reporter,
+    current: CurrentRun,
 ) -> Outcome | Settled:
     value, returned, pid = None, False, os.getpid()
     block = Block(claim, store) if terms.atomic else None
@@ -113,15 +116,19 @@ def _attempt(
         if function is None:
             return Released(f"no function is registered as {claim.task_name!r}")
         args, kwargs = payload.decode(claim.task_params) if queued is None else queued.call
-        run = control.limits.run(claim, terms) if control else None
-        task = current(claim, store=store, control=control, run=run, reporter=reporter)
-        with block or nullcontext():
-            with control.interruptible() if control else nullcontext():
-                value = call(function, args, kwargs, task=task, run=run, control=control)
+        current.run = control.limits.run(claim, terms) if control else None
+        with block or NOTHING:
+            try:
+                if control is not None:
+                    control.open_to_interruption()
+                value = call(function, args, kwargs, current=current, control=control)
                 if queued is not None:
                     value = queued.packed(value)
                 returned = True
                 end_if_forked(pid)
+            finally:
+                if control is not None:
+                    control.close_to_interruption()
             if block is not None:
                 block.finish(Succeeded(kept(claim, value, terms)))
     except BaseException as exception:  # noqa: BLE001 - user code may raise anything
@@ -154,25 +161,6 @@ def kept(claim: Claim, value: Any, terms: Policy) -> str | None:
         reason = why_not_kept(error)
     telemetry.event("not_kept", claim=claim, reason=reason)
     return not_kept(reason)
-
-
-def current(
-    claim: Claim, *, store: Store, control: Control | None, run: Run | None, reporter: Reporter
-) -> CurrentTask:
-    """Return what the function may ask about its run."""
-    return CurrentTask(
-        claim,
-        deadline=timezone.now() + timedelta(seconds=run.limit) if run and run.has_limit else None,
-        using=store.using,
-        _is_stopping=partial(_is_stopping, control, run),
-        _reporter=reporter,
-    )
-
-
-def _is_stopping(control: Control | None, run: Run | None) -> bool:
-    if run is not None and run.is_cancelled:
-        return True
-    return control is not None and control.is_stopping
 
 
 def outcome_after(
@@ -262,8 +250,7 @@ def call(
     args: Any,
     kwargs: Any,
     *,
-    task: CurrentTask | None = None,
-    run: Run | None = None,
+    current: CurrentRun | None = None,
     control: Control | None = None,
 ) -> Any:
     """Call a task function in a context of its own; await what it returns, if that is needed.
@@ -272,13 +259,14 @@ def call(
         function: What to call.
         args: Its positional arguments.
         kwargs: Its keyword arguments.
-        task: What it may ask about its run; None if it has no row.
-        run: Ends it where it has to be ended; None outside a worker.
+        current: Its run; None if it has no row.
         control: The worker's orders; None outside a worker.
     """
     context = contextvars.copy_context()
-    if task is not None:
-        context.run(enter, task)
+    run = None
+    if current is not None:
+        context.run(enter, current)
+        run = current.run
     if run is None:
         result = context.run(function, *args, **kwargs)
     else:  # no line of this library stands between the limit and the function

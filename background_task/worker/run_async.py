@@ -18,18 +18,18 @@ from typing import Any
 
 from .. import payload, telemetry
 from ..attempt import Claim, Outcome, Released, Succeeded
-from ..current import Reporter, enter
+from ..current import enter
 from ..exceptions import InvalidTaskError
 from ..models import Task
 from ..registry import Registry
 from ..signals import task_started
 from ..store import Store
 from .control import Control
+from .current_run import CurrentRun
 from .hygiene import Mess, announce, close_connections, put_in_order
 from .lanes import Guest, Lanes
 from .run import (
     TOO_LATE,
-    current,
     end_if_forked,
     kept,
     outcome_after,
@@ -85,7 +85,7 @@ class CoroutineRun:
         self._place = place
         self._guest = Guest(place.lanes)
         self._mess = Mess()
-        self._reporter = Reporter(claim, place.store)
+        self._current = CurrentRun(claim, place.store, control=place.control)
         self._has_returned = False
         self._result: str | None = None
         self._exception: BaseException | None = None
@@ -142,16 +142,8 @@ class CoroutineRun:
                     f"{self.claim} is to be atomic, which a coroutine function cannot be"
                 )
             args, kwargs = await payload.adecode(self.claim.task_params)
-            run = self._place.control.limits.run(self.claim, self.terms)
-            enter(
-                current(
-                    self.claim,
-                    store=self._place.store,
-                    control=self._place.control,
-                    run=run,
-                    reporter=self._reporter,
-                )
-            )
+            self._current.run = run = self._place.control.limits.run(self.claim, self.terms)
+            enter(self._current)
             with run.cancellable():
                 result = self.function(*args, **kwargs)
                 refuse_generators(self.function, result)
@@ -180,7 +172,7 @@ class CoroutineRun:
             )
         self._place.control.surroundings.restore(self._mess)
         is_open = self._guest.leave()
-        is_done = self._exception is None and not is_open and not self._reporter.is_pending
+        is_done = self._exception is None and not is_open and not self._current.has_unwritten()
         if is_done and not self._place.is_slow():
             self._end(self._outcome())
             return
@@ -190,7 +182,7 @@ class CoroutineRun:
     def _settle(self) -> None:
         """The slow end, on a lane: on the run's own, if a transaction is open there."""
         put_in_order(self._mess)
-        self._reporter.write()
+        self._current.write()
         exception, self._exception = self._exception, None
         try:
             if exception is not None:

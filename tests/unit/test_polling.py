@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -24,6 +25,15 @@ def control():
     control = Control()
     yield control
     control.polling.close()
+
+
+@contextmanager
+def interruptible(control):
+    try:
+        control.open_to_interruption()
+        yield
+    finally:
+        control.close_to_interruption()
 
 
 def test_wait_ends_by_itself(polling):
@@ -127,10 +137,10 @@ def test_stop_ends_a_wait_and_a_pause(control):
 
 def test_order_to_leave_at_once_interrupts_only_what_may_be_interrupted(control):
     control.stop_now()
-    with pytest.raises(StopNow), control.interruptible():
+    with pytest.raises(StopNow), interruptible(control):
         pytest.fail("it was told before to leave at once")
     control = Control()
-    with pytest.raises(StopNow), control.interruptible():
+    with pytest.raises(StopNow), interruptible(control):
         control.stop_now()
     control.stop_now()  # nothing runs: nothing is raised
     control.polling.close()
@@ -140,7 +150,7 @@ def test_order_to_leave_at_once_does_not_interrupt_other_threads(control):
     outcome = []
 
     def work():
-        with control.interruptible():
+        with interruptible(control):
             control.stop_now()
             outcome.append("went on")
 
