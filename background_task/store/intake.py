@@ -17,7 +17,7 @@ from ..models import Task, TaskQuerySet
 from ..repeat_option import LEFT_TEXT, TICK_TEXT
 from ..uniqueness import KEPT, KEY_CHARS, UniqueKey, keeping
 from ..wakeup import notify_after_commit
-from .insert import insert_many
+from .insert import insert_many, insert_one
 
 #: Rows that have their unique key by right: they wait, or keep it while they run, or have a limit,
 #: which takes the key from them when it lets them through. Others may have one because version 1.x,
@@ -69,7 +69,7 @@ class Intake:
 
     def add(self, task: Task) -> Task:
         """Insert a row, in the caller's transaction if there is one."""
-        task.save(using=self.using, force_insert=True)
+        insert_one(task, using=self.using)
         return task
 
     def add_many(self, tasks: Sequence[Task]) -> None:
