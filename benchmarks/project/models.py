@@ -29,6 +29,14 @@ class Row(models.Model):
     started_at = models.DateTimeField(null=True)
     claim_number = models.BigIntegerField(null=True)
     unique_key = models.CharField(max_length=190, null=True)
+    limit_key = models.CharField(max_length=64, null=True)
+    due_at = models.DateTimeField(null=True)
+    cancel_requested_at = models.DateTimeField(null=True)
+    repeat_rule = models.TextField(null=True)
+    backend = models.CharField(max_length=64, null=True)
+    options = models.TextField(null=True)
+    errors = models.TextField(null=True)
+    progress_json = models.TextField(null=True)
 
     def __str__(self) -> str:
         return self.task_name
