@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 RELATIVE = ("years", "months", "days", "hours", "minutes", "seconds", "microseconds")
 ABSOLUTE = ("month", "day", "hour", "minute", "second", "microsecond", "leapdays")
 SHORTEST_MONTH, LONGEST_MONTH = 28, 31
+#: What a step may fix, and what it must not move then.
+TIME_OF_DAY = ("hours", "minutes", "seconds", "microseconds")
+SMALLER = {
+    "day": TIME_OF_DAY,
+    "weekday": TIME_OF_DAY,
+    "hour": TIME_OF_DAY[1:],
+    "minute": TIME_OF_DAY[2:],
+    "second": TIME_OF_DAY[3:],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,9 @@ class Calendar(Rule):
     def of(cls, step: relativedelta, zone: Any = None) -> Calendar:
         """Return the rule, in the project's ``TIME_ZONE`` unless another is given.
 
+        A step that fixes a part of the time and moves a smaller one may go back: of 23:44, 23:52
+        and midnight, each taken on the next Friday, the last is a day before the others.
+
         Raises:
             InvalidOptionError: The step may stand still or go back, or the zone is unknown.
             InvalidOptionTypeError: The zone is of a type that cannot work.
@@ -55,6 +67,11 @@ class Calendar(Rule):
             raise InvalidOptionError(
                 f"repeat {step!r} does not always move forward by a second or more; add what is "
                 "to be repeated, as in relativedelta(months=1, day=31), and leave out the year"
+            )
+        if clash := _clash(step):
+            raise InvalidOptionError(
+                f"repeat {step!r} fixes the {clash[0]} and moves the {clash[1]}, so it would not "
+                "always move forward; leave one of them out"
             )
         return cls(step, zone_name(zone))
 
@@ -127,6 +144,15 @@ def smallest(first: int, is_enough: Callable[[int], bool]) -> int:
 
 def _is_reached(reading: datetime | None, wall: datetime) -> bool:
     return reading is None or reading >= wall
+
+
+def _clash(step: relativedelta) -> tuple[str, str] | None:
+    """Return a part of the time that a step fixes, and a smaller one that it moves."""
+    for fixed, smaller in SMALLER.items():
+        for moved in smaller if getattr(step, fixed) is not None else ():
+            if getattr(step, moved):
+                return fixed, moved
+    return None
 
 
 def _moves_forward(step: relativedelta) -> bool:

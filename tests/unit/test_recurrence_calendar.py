@@ -75,6 +75,17 @@ steps = st.builds(
     hour=st.none() | st.integers(0, 23),
     weekday=st.none() | st.sampled_from([MO, FR(1), FR(-1), MO(2)]),
 )
+
+
+def goes_back(step):
+    """It fixes a part of the time and moves a smaller one."""
+    is_on_a_day = step.day is not None or step.weekday is not None
+    return (is_on_a_day and (step.hours or step.minutes)) or (
+        step.hour is not None and step.minutes
+    )
+
+
+steps = steps.map(relativedelta.normalized).filter(lambda step: not goes_back(step))
 moments = st.datetimes(datetime(2000, 1, 1), datetime(2040, 1, 1))
 
 
@@ -109,6 +120,22 @@ def test_step_is_later_and_never_goes_back(step, start, zone, pair):
     first = rule.after(early, start=early)
     assert early < first <= rule.after(late, start=late)
     assert parse(str(rule)) == rule
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        relativedelta(days=1, minutes=4, weekday=FR),
+        relativedelta(months=1, day=1, hours=1),
+        relativedelta(days=1.5, weekday=MO),
+        relativedelta(days=1, hour=3, minutes=10),
+        relativedelta(hours=1, minute=30, seconds=7),
+    ],
+    ids=str,
+)
+def test_step_that_fixes_a_part_and_moves_a_smaller_one_is_refused(step):
+    with pytest.raises(InvalidOptionError, match="fixes the"):
+        make_rule(step, zone="UTC")
 
 
 def test_long_downtime_costs_no_loop(monkeypatch):
