@@ -15,6 +15,8 @@ from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.timesince import timesince
 
+from .admin_action import run_now, take_back, try_anew
+from .admin_list import BackendFilter, FinishedStatusFilter, LiveStatusFilter, TaskListMixin
 from .cancellation import cancel
 from .declaration import EPOCH
 from .exceptions import InvalidOptionError
@@ -37,9 +39,11 @@ if TYPE_CHECKING:
     CompletedTaskModelAdmin = admin.ModelAdmin[CompletedTask]
     PauseModelAdmin = admin.ModelAdmin[Pause]
     PauseModelForm = forms.ModelForm[Pause]
+    WorkerModelAdmin = admin.ModelAdmin[Worker]
 else:  # Django's class takes no parameters when the program runs
     ScheduleModelAdmin = TaskModelAdmin = CompletedTaskModelAdmin = admin.ModelAdmin
     PauseModelAdmin, PauseModelForm = admin.ModelAdmin, forms.ModelForm
+    WorkerModelAdmin = admin.ModelAdmin
 
 BATCH_SIZE = 500
 COLUMNS = (
@@ -52,6 +56,8 @@ COLUMNS = (
     "locked_by",
     "locked_by_pid_running",
     "queue",
+    "status_word",
+    "backend",
 )
 #: What is said of tasks that somebody cancels.
 CANCELLED_AS = {
@@ -60,7 +66,10 @@ CANCELLED_AS = {
     "finished": "finished already",
     "gone": "gone already",
 }
-SHOWN = ("uid", "enqueued_at", "started_at", "progress_now", "error_history")
+SHOWN = (
+    *("uid", "backend", "status_word"),
+    *("enqueued_at", "started_at", "progress_now", "error_history"),
+)
 
 
 @admin.action(description="priority += 1")
@@ -138,13 +147,13 @@ class ResultMixin:
 
 
 @admin.register(Task)
-class TaskAdmin(ResultMixin, OwnerAliveMixin, TaskModelAdmin):
+class TaskAdmin(ResultMixin, OwnerAliveMixin, TaskListMixin, TaskModelAdmin):
     """Tasks that wait or run."""
 
     list_display = COLUMNS
-    list_filter = ("task_name", "queue")
+    list_filter = (LiveStatusFilter, BackendFilter, "task_name", "queue")
     search_fields = ("task_name", "task_params")
-    actions = (inc_priority, dec_priority, cancel_tasks)
+    actions = (inc_priority, dec_priority, run_now, cancel_tasks, take_back)
     readonly_fields = (*SHOWN, "due_at", "cancel_requested_at")
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
@@ -191,16 +200,46 @@ class TaskAdmin(ResultMixin, OwnerAliveMixin, TaskModelAdmin):
 
 
 @admin.register(CompletedTask)
-class CompletedTaskAdmin(ResultMixin, OwnerAliveMixin, CompletedTaskModelAdmin):
+class CompletedTaskAdmin(ResultMixin, OwnerAliveMixin, TaskListMixin, CompletedTaskModelAdmin):
     """Tasks that are done, failed for good, or cancelled."""
 
     list_display = (*COLUMNS, "failed_at", "cancelled_at")
     list_filter = (
-        *("task_name", "queue"),
+        *(FinishedStatusFilter, BackendFilter, "task_name", "queue"),
         *((name, admin.EmptyFieldListFilter) for name in ("failed_at", "cancelled_at")),
     )
     search_fields = ("task_name", "task_params")
-    readonly_fields = (*SHOWN, "return_value", "cancelled_at")
+    actions = (try_anew,)
+    readonly_fields = (*SHOWN, "return_value", "discarded_at", "cancelled_at")
+
+
+@admin.register(Worker)
+class WorkerAdmin(WorkerModelAdmin):
+    """Workers that are alive, or have ended within the last day."""
+
+    list_display = (
+        *("name", "host", "pid", "queues", "capacity", "started_at", "heartbeat_at", "is_alive"),
+    )
+    list_filter = ("host",)
+    search_fields = ("name", "queues")
+    ordering = ("-heartbeat_at",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Workers add themselves."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Worker | None = None) -> bool:
+        """They are what they are."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Worker | None = None) -> bool:
+        """They forget each other; one that is deleted while it works is taken for dead."""
+        return False
+
+    @admin.display(description="alive", boolean=True)
+    def is_alive(self, obj: Worker) -> bool:
+        """Tell whether it has ended, or has not been heard of for longer than its lease."""
+        return obj.stopped_at is None and obj.expires_at >= timezone.now()
 
 
 @admin.register(Schedule)

@@ -39,17 +39,21 @@ class Selection:
         names: Their functions; none means all.
         queue: Their queue; None means all queues.
         backend: Which backend queued them; None means any, and none.
+        keys: Their primary keys, as many as fit into one statement; none means all.
     """
 
     names: Sequence[str] = ()
     queue: str | None = None
     backend: BackendLike = None
+    keys: Sequence[int] = ()
 
     def among(self, rows: Rows) -> Rows:
         """Return those of ``rows`` that are meant.
 
         Names are compared byte by byte; the plain comparison beside that is for the index.
         """
+        if self.keys:
+            rows = rows.filter(pk__in=self.keys)
         if self.names:
             rows = rows.alias(exact_name=ExactText("task_name")).filter(
                 task_name__in=self.names, exact_name__in=self.names
