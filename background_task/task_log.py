@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from .attempt import Claim
+from .attempt_error import path_of
 from .schedule import as_local
 
 #: Event -> method of the logger, and message; fields of the event fill it.
@@ -85,8 +86,12 @@ def write(logger: logging.Logger, name: str, fields: dict[str, Any]) -> None:
             "task_uid": str(claim.uid),
             "task_name": claim.task_name,
             "queue": claim.queue,
+            "priority": claim.priority,
+            "backend": claim.backend,
+            "worker": claim.owner,
             "attempt": claim.attempt,
             "seconds": fields.get("seconds"),
+            "error_class": path_of(fields["exception"]) if "exception" in fields else None,
         }
     repeats_at = fields.get("repeats_at")
     following = f"; next run at {as_local(repeats_at)}" if repeats_at else ""

@@ -54,8 +54,12 @@ def _log_rescheduling(name: str, fields: dict[str, Any]) -> None:
         "task_uid": str(claim.uid),
         "task_name": claim.task_name,
         "queue": claim.queue,
+        "priority": claim.priority,
+        "backend": claim.backend,
+        "worker": claim.locked_by if isinstance(claim, Task) else claim.owner,
         "attempt": attempt,
         "seconds": None,
+        "error_class": None,
     }
     if fields["lost"]:
         text = "Attempt %d of %s was lost: its worker %s is gone"

@@ -137,6 +137,8 @@ def test_records_carry_fields_for_structured_logging(caplog):
     done, failed = by_event["success"], by_event["error"]
     assert (done.task_id, done.task_uid) == (good.pk, str(good.uid))
     assert (done.task_name, done.queue, done.attempt) == ("tests.app.tasks.record", "q", 1)
+    assert (done.priority, done.backend, done.error_class) == (0, None, None)
+    assert (failed.worker, failed.error_class) == (done.worker, "builtins.RuntimeError")
     assert done.seconds >= 0
     assert "Good" in done.getMessage()
     assert (failed.task_id, failed.attempt, failed.levelname) == (bad.pk, 1, "ERROR")

@@ -6,7 +6,8 @@ import pytest
 
 from background_task.models import Task
 
-FIELDS = {"event", "task_id", "task_uid", "task_name", "queue", "attempt", "seconds"}
+FIELDS = {"event", "task_id", "task_uid", "task_name", "queue", "priority", "backend", "worker"}
+FIELDS |= {"attempt", "seconds", "error_class"}
 
 
 @pytest.mark.django_db
