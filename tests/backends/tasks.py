@@ -3,6 +3,7 @@
 import threading
 from typing import Any
 
+from background_task import cancel
 from background_task.backends import task
 from background_task.current import current_task, progress
 from background_task.task_framework import TaskContext, task as plain_task
@@ -141,6 +142,13 @@ def keep(key):
 @task(max_attempts=5, backoff=0)
 def insist():
     raise ValueError("again")
+
+
+@task
+def cancel_itself():
+    cancel(current_task().id)
+    for _ in range(6000):
+        threading.Event().wait(0.01)
 
 
 @task
