@@ -10,16 +10,22 @@ from .policy_task import OPTIONS, PolicyTask
 from .task_framework import task_backends
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from typing_extensions import Unpack
 
     from .limiter import LimitOptions
     from .policy_option import PolicyOptions
+    from .recurrence import RepeatLike
     from .repeat_option import RepeatOptions
     from .task_framework import TaskContext
     from .uniqueness import UniqueOptions
 
     class TaskOptions(PolicyOptions, UniqueOptions, LimitOptions, RepeatOptions, total=False):
         """What ``task`` takes besides what that of the framework does."""
+
+        repeat: RepeatLike
+        repeat_until: datetime | None
 
 
 P = ParamSpec("P")

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from background_task import background
+from background_task.backends import task
 from tests.app.models import Ledger
 from tests.waiting import wait_until
 
@@ -26,6 +27,13 @@ def work(key):
     """Run once, as far as the ledger outside and the one inside the database know."""
     note(key)
     Ledger.objects.create(key=str(key))
+
+
+@task(backend="retrying")
+def queued(key):
+    """Do the same, queued by a backend of ``django.tasks``."""
+    work.task_function(key)
+    return key
 
 
 @background(atomic=True, max_attempts=10_000)
