@@ -68,10 +68,10 @@ class DatabaseBackend(QueueBackend):
             ValueError: Bytes among them are no UTF-8, or an option has a value that cannot work.
             AlreadyScheduledError: It is unique, another task has its key, and it wants this.
         """
-        result = self._store(task, args, kwargs)
-        if self.has_signals:
+        result, is_new = self._store(task, args, kwargs)
+        if is_new and self.has_signals:
             task_enqueued.send(type(self), task_result=result)
-        if self.is_immediate:
+        if is_new and self.is_immediate:
             self._run(result)
         return result
 
@@ -79,10 +79,10 @@ class DatabaseBackend(QueueBackend):
         self, task: Task[P, R], args: Any, kwargs: dict[str, Any]
     ) -> TaskResult[P, R]:
         """Do the same in a coroutine; receivers that are coroutines are awaited."""
-        result = await sync_to_async(self._store)(task, args, kwargs)
-        if self.has_signals:
+        result, is_new = await sync_to_async(self._store)(task, args, kwargs)
+        if is_new and self.has_signals:
             await self._tell_enqueued(result)
-        if self.is_immediate:
+        if is_new and self.is_immediate:
             await sync_to_async(self._run)(result)
         return result
 
@@ -142,7 +142,10 @@ class DatabaseBackend(QueueBackend):
         else:  # whose signals know no coroutines
             await sync_to_async(task_enqueued.send)(type(self), task_result=result)
 
-    def _store(self, task: Task[P, R], args: Any, kwargs: dict[str, Any]) -> TaskResult[P, R]:
+    def _store(
+        self, task: Task[P, R], args: Any, kwargs: dict[str, Any]
+    ) -> tuple[TaskResult[P, R], bool]:
+        """Store a call; return how it stands, and whether it is a task of its own."""
         from . import producer
         from .immediate import is_eager
         from .task_result import result_of
@@ -156,10 +159,10 @@ class DatabaseBackend(QueueBackend):
                 result = cast("TaskResult[P, R]", result_of(row, task))
                 if is_eager():  # it has run
                     result.refresh()
-                return result
+                return result, True
             holder = self._holder(spec)
             if holder is not None:
-                return cast("TaskResult[P, R]", result_of(holder))
+                return cast("TaskResult[P, R]", result_of(holder)), False
         raise ImproperlyConfigured(
             f"{task.module_path} is unique, and the task that has its key changes all the time; "
             "queue it again"

@@ -12,9 +12,11 @@ from .backoff import BackoffLike, Seconds
 from .call import Parameters, check_atomic
 from .exceptions import InvalidOptionTypeError
 from .limiter import KeyLike, LimitKey, RateLimitLike
+from .option import check_moment
 from .policy import Policy
 from .policy_option import POLICY_OPTIONS, ExceptionTypes, overrides
-from .recurrence import CatchUp, RepeatLike
+from .recurrence import CatchUp, RepeatLike, check_repeat
+from .repeat_option import REPEAT_OPTIONS, begun, check_effect
 from .task_framework import GenericTask, Task
 from .uniqueness import UNIQUE_OPTIONS, OnConflict, UniqueLike, Uniqueness, Until
 
@@ -103,6 +105,7 @@ class PolicyTask(GenericTask[P, R], Generic[P, R]):
         self.policy()
         self.uniqueness()
         self.limit_key()
+        self._check_chain()
 
     if TYPE_CHECKING:  # the framework's own, which says nothing of types
 
@@ -184,6 +187,14 @@ class PolicyTask(GenericTask[P, R], Generic[P, R]):
         if not is_limited and self.concurrency_key is None:
             return None
         return LimitKey.make(self.concurrency_key, of=parameters_of(self), is_limited=is_limited)
+
+    def _check_chain(self) -> None:
+        period, rule = check_repeat(self.repeat, key=self.module_path)
+        check_moment(self.repeat_until, what="repeat_until")
+        given = {name: getattr(self, name) for name in REPEAT_OPTIONS}
+        begun(None, **given)
+        if period <= 0 and rule is None:
+            check_effect(given)
 
 
 #: What this class adds to the tasks of ``django.tasks``.

@@ -50,7 +50,10 @@ def import_task(path: str, *, uid: object) -> Task[..., Any]:
         ImportError: Nothing is there.
         SuspiciousOperation: Something else is there, which is not to be called.
     """
-    task = import_string(path)
+    try:
+        task = import_string(path)
+    except SystemExit as error:  # of a script without a guard; no worker is to end for it
+        raise ImportError(f"the module of {path} ended with SystemExit({error.code!r})") from error
     if not isinstance(task, Task):
         raise SuspiciousOperation(f"Task {uid} does not point to a Task ({path})")
     return task

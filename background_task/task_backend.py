@@ -18,6 +18,7 @@ from django.utils.module_loading import import_string
 from . import option
 from .declaration import Arguments, KeywordArguments
 from .exceptions import InvalidOptionError, InvalidOptionTypeError, brief, duration_of
+from .option import check_name, check_queue
 from .policy import Policy
 from .policy_option import check_policy
 from .policy_task import PolicyTask, policy_options
@@ -25,8 +26,8 @@ from .recurrence import RepeatLike
 from .retention import TEXT, Retention, span_of
 from .task_framework import BaseTaskBackend, InvalidTask, Task, task_backends
 
-#: What the columns hold.
-MOST_ALIAS_CHARS, MOST_QUEUE_CHARS, MOST_PATH_CHARS = 64, 190, 190
+#: What the column holds.
+MOST_ALIAS_CHARS = 64
 
 #: The options of a policy that make sense for all tasks of a backend.
 POLICY = (
@@ -204,15 +205,11 @@ class QueueBackend(BaseTaskBackend):
                 f"the backend has each task be one transaction, and {task.module_path} is a "
                 "coroutine function, which cannot be; use atomic=False for it"
             )
-        for what, text, most in (
-            ("queue name", task.queue_name, MOST_QUEUE_CHARS),
-            ("path", task.module_path, MOST_PATH_CHARS),
-        ):
-            if len(text) > most:
-                raise InvalidTask(
-                    f"the {what} {brief(text)} of a task has {len(text)} characters; "
-                    f"use at most {most}"
-                )
+        try:
+            check_queue(task.queue_name)
+            check_name(task.module_path)
+        except (InvalidOptionError, InvalidOptionTypeError) as error:
+            raise InvalidTask(str(error)) from error
 
 
 def own_backends() -> dict[str, QueueBackend]:

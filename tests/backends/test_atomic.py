@@ -12,9 +12,10 @@ from tests.worker.conftest import threads
 
 __all__ = ["threads"]  # a fixture
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
+@pytest.mark.django_db(transaction=True)
 def test_its_value_is_told_once(threads, told):
     result = tasks.pay.enqueue("a")
     work(threads=threads)

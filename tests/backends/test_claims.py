@@ -3,7 +3,6 @@
 from datetime import timedelta
 from uuid import UUID
 
-import pytest
 from django.forms.models import model_to_dict
 
 from background_task.attempt import Cancelled, Discarded, Failed, Released, Retry, Succeeded
@@ -67,22 +66,18 @@ def test_the_letters_of_an_alias_and_a_path_count(any_store):
     assert claim.task_id == row.pk
 
 
-@pytest.mark.parametrize(
-    ("values", "may_wait"),
-    [
+def test_nothing_is_claimed_ahead_whose_last_attempt_that_could_cost(any_store):
+    for values, may_wait in (
         ({}, True),
         ({"attempts": 1}, False),
         ({"limit_key": "key"}, False),
         ({"options": overrides({"max_attempts": 1})}, False),
         ({"options": overrides({"max_attempts": 3, "timeout": 5})}, True),
-    ],
-    ids=str,
-)
-def test_nothing_is_claimed_ahead_whose_last_attempt_that_could_cost(any_store, values, may_wait):
-    queue(any_store, **values)
-    assert claimed(any_store, limit=0, ahead=9, backends={"default": False}) == []
-    assert len(claimed(any_store, limit=0, ahead=9)) == may_wait
-    assert len(claimed(any_store, limit=1)) == (not may_wait)
+    ):
+        queue(any_store, **values)
+        assert claimed(any_store, limit=0, ahead=9, backends={"default": False}) == [], values
+        assert len(claimed(any_store, limit=0, ahead=9)) == may_wait, values
+        assert len(claimed(any_store, limit=1)) == (not may_wait), values
 
 
 def test_who_looks_sees_what_can_be_run_and_what_is_for_others(any_store):
@@ -98,35 +93,33 @@ def test_who_looks_sees_what_can_be_run_and_what_is_for_others(any_store):
     assert any_store.look([], backends={"default": True}).next_at == row.run_at
 
 
-@pytest.mark.parametrize(
-    "outcome",
-    [
+def test_the_archive_keeps_who_queued_the_row(any_store):
+    outcomes = [
         Succeeded("[1]"),
         Succeeded(),
         Failed("no\n", exception="builtins.ValueError"),
         Discarded("too late"),
         Cancelled("it had not begun", has_begun=False),
-    ],
-    ids=repr,
-)
-def test_the_archive_keeps_who_queued_the_row(any_store, outcome):
-    first, second = queue(any_store), queue(any_store, "other")
+    ]
+    rows = [queue(any_store, alias) for alias in ("default", "other") for _ in outcomes]
     claims = claimed(any_store, backends={"default": True, "other": True})
-    assert all(any_store.finish_many([(claim, outcome) for claim in claims]))
+    assert all(any_store.finish_many(list(zip(claims, outcomes * 2, strict=True))))
     kept = dict(CompletedTask.objects.values_list("uid", "backend"))
-    assert kept == {first.uid: "default", second.uid: "other"}
-    found = find(any_store.using, first.uid)
-    assert type(found) is CompletedTask
-    assert model_to_dict(found) == model_to_dict(CompletedTask.objects.get(uid=first.uid))
+    assert kept == {row.uid: row.backend for row in rows}
+    for row in rows:
+        found = find(any_store.using, row.uid)
+        assert type(found) is CompletedTask
+        assert model_to_dict(found) == model_to_dict(CompletedTask.objects.get(uid=row.uid))
 
 
-@pytest.mark.parametrize("outcome", [Released("later"), Retry("no\n", timedelta(1))], ids=repr)
-def test_what_goes_back_is_the_backends_still(any_store, outcome):
-    row = queue(any_store)
-    (claim,) = claimed(any_store)
-    assert any_store.finish(claim, outcome)
-    found = find(any_store.using, row.uid)
-    assert (type(found), found.backend, found.locked_by) == (Row, "default", None)
+def test_what_goes_back_is_the_backends_still(any_store):
+    for outcome in (Released("later"), Retry("no\n", timedelta(hours=1))):
+        row = queue(any_store)
+        (claim,) = claimed(any_store)
+        assert any_store.finish(claim, outcome)
+        found = find(any_store.using, row.uid)
+        assert (type(found), found.backend, found.locked_by) == (Row, "default", None)
+        Row.objects.all().delete()
 
 
 def test_what_was_not_queued_by_a_backend_is_not_found(any_store):

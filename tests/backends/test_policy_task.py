@@ -21,6 +21,7 @@ from tests.backends.running import finished, make_due, work
 
 pytestmark = pytest.mark.django_db
 
+LATER = datetime.now(timezone.utc) + timedelta(days=1)
 FAILED, READY = TaskResultStatus.FAILED, TaskResultStatus.READY
 
 
@@ -34,6 +35,11 @@ FAILED, READY = TaskResultStatus.FAILED, TaskResultStatus.READY
         ({"on_conflict": "shout", "unique": True}, InvalidOptionError, "on_conflict 'shout'"),
         ({"rate_limit": "often"}, InvalidOptionError, "rate_limit"),
         ({"concurrency_key": "{gone}", "max_concurrency": 1}, InvalidOptionError, "gone"),
+        ({"repeat": "each blue moon"}, InvalidOptionError, "repeat"),
+        ({"repeat_count": 3}, InvalidOptionError, "repeat_count 3 has no effect without repeat"),
+        ({"catch_up": "all"}, InvalidOptionError, "no effect without repeat"),
+        ({"repeat": 60, "repeat_count": 0}, InvalidOptionError, "repeat_count 0"),
+        ({"repeat": 60, "repeat_until": 60}, InvalidOptionTypeError, "repeat_until 60"),
         ({"priorty": 1}, InvalidOptionTypeError, "using has no option priorty; it takes priority"),
         ({"func": len}, InvalidOptionTypeError, "using has no option func"),
         ({"takes_context": True}, InvalidOptionTypeError, "using has no option takes_context"),
@@ -98,10 +104,17 @@ def test_another_call_of_a_unique_task_returns_the_first_one(verbs, told):
     first = verbs.enqueue(tasks.once, 1)
     second = verbs.enqueue(tasks.once, number=1)
     assert second == first
+    assert len(told) == 1
     assert verbs.enqueue(tasks.once, 2).id != first.id
-    assert Row.objects.count() == 2
+    assert Row.objects.count() == len(told) == 2
     work()
     assert verbs.enqueue(tasks.once, 1).id != first.id
+
+
+def test_another_call_does_not_run_the_first_one(calls):
+    first = tasks.once.using(run_after=LATER).enqueue(1)
+    second = tasks.once.using(backend="immediate").enqueue(1)
+    assert (second.id, second.status, calls) == (first.id, READY, [])
 
 
 def test_another_call_of_a_unique_task_may_be_refused_or_take_its_place():
@@ -111,10 +124,9 @@ def test_another_call_of_a_unique_task_may_be_refused_or_take_its_place():
     second = tasks.once.using(on_conflict="replace").enqueue(1)
     assert second.id != first.id
     assert [str(row.uid) for row in Row.objects.all()] == [second.id]
-    later = datetime.now(timezone.utc) + timedelta(days=1)
-    third = tasks.once.using(on_conflict="extend", run_after=later).enqueue(1)
+    third = tasks.once.using(on_conflict="extend", run_after=LATER).enqueue(1)
     assert third.id == second.id
-    assert Row.objects.get().run_at == later
+    assert Row.objects.get().run_at == LATER
 
 
 def test_a_unique_key_may_be_kept_until_the_end(calls):

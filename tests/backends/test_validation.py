@@ -72,8 +72,9 @@ def test_a_queue_that_is_not_listed_is_refused():
 
 
 def test_what_no_column_holds_is_refused():
-    with pytest.raises(InvalidTask, match="has 191 characters; use at most 190"):
-        tasks.add.using(backend="any", queue_name="q" * 191)
+    for name in ("q" * 191, 7):
+        with pytest.raises(InvalidTask, match=r"queue .*use"):
+            tasks.add.using(backend="any", queue_name=name)
     assert tasks.add.using(backend="any", queue_name="q" * 190)
 
 

@@ -115,6 +115,18 @@ def test_a_path_that_leads_nowhere_fails_and_the_worker_goes_on(path):
     assert "ImportError" in row.last_error or "ModuleNotFoundError" in row.last_error
 
 
+def test_a_module_that_ends_the_process_does_not_end_the_worker():
+    result = tasks.add.enqueue(1)
+    Row.objects.update(task_name="tests.backends.exiting.task")
+    other = tasks.add.using(priority=-1).enqueue(2)
+    work()
+    with pytest.raises(ImportError, match=r"exiting\.task ended with SystemExit\(3\)"):
+        tasks.add.get_result(result.id)
+    other.refresh()
+    assert other.status == SUCCESSFUL
+    assert "SystemExit(3)" in CompletedTask.objects.get(failed_at__isnull=False).last_error
+
+
 def test_arguments_that_cannot_be_read_fail_and_the_worker_goes_on():
     result = tasks.add.enqueue(1)
     Row.objects.update(task_params="[broken")

@@ -1,0 +1,3 @@
+"""A module that must not be imported."""
+
+raise SystemExit(3)
