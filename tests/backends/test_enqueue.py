@@ -1,11 +1,13 @@
 """What ``enqueue`` stores and returns, in functions and in coroutines."""
 
+import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from uuid import UUID
 
 import pytest
+from asgiref.sync import async_to_sync
 from django import VERSION
 from django.db import connection, transaction
 
@@ -165,6 +167,16 @@ def _seen_by_others(uid):
 
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(look).result()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_coroutines_may_queue_side_by_side():
+    async def queue_all():
+        return await asyncio.gather(*(tasks.add.aenqueue(number) for number in range(10)))
+
+    results = async_to_sync(queue_all)()
+    assert [result.args for result in results] == [[number] for number in range(10)]
+    assert {str(row.uid) for row in Row.objects.all()} == {result.id for result in results}
 
 
 def test_all_that_a_backend_can_support_is_supported(backend):

@@ -51,6 +51,13 @@ def test_reading_a_result_is_one_query_wherever_the_task_is(
         assert result.status == status
 
 
+def test_a_result_that_was_thrown_away_cannot_be_refreshed(verbs):
+    result = finished(tasks.add.enqueue(1))
+    CompletedTask.objects.all().delete()
+    with pytest.raises(TaskResultDoesNotExist, match=result.id):
+        verbs.refresh(result)
+
+
 def test_another_function_does_not_give_out_the_result(verbs):
     result = tasks.add.enqueue(1)
     with pytest.raises(TaskResultMismatch, match=r"tests\.backends\.tasks\.add"):

@@ -29,7 +29,7 @@ def work(key):
     Ledger.objects.create(key=str(key))
 
 
-@task(backend="retrying")
+@task(backend="retrying", max_attempts=10)
 def queued(key):
     """Do the same, queued by a backend of ``django.tasks``."""
     work.task_function(key)

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 #: Of either kind, in each of so many priorities.
 TASKS, PRIORITIES = 15, 4
 #: Where the workers die, and the how-manieth time they get there.
-DEATHS = (("claim", 25), ("finish", 3), ("signal", 20))
+DEATHS = (("claim", 25), ("finish", 1), ("signal", 20))
 
 
 def test_both_kinds_are_run_by_priority_whoever_dies(crashes):

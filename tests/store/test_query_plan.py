@@ -6,9 +6,10 @@ import pytest
 from django.db import connection
 
 from background_task.attempt import Failed, Retry, Succeeded
-from background_task.models import Task
+from background_task.models import CompletedTask, Task
 from background_task.producer import TaskSpec, enqueue
 from background_task.schedule import TaskSchedule
+from background_task.store.find import find
 from tests.store.backlog import backlog
 from tests.store.cost import measured
 from tests.store.rows import LEASE, add, worker
@@ -54,6 +55,26 @@ def test_claim_of_all_queues_reads_what_it_returns(store):
         assert len(store.claim("w", NAMES, limit=10)) == 10
     assert_cheap(cost, rows=10)
     assert "bgtask_claim" in cost.indexes
+
+
+def test_claim_of_what_backends_have_queued_reads_what_it_returns(store):
+    mine(store, 5, backend="default")
+    mine(store, 5)
+    with measured() as cost:
+        claims = store.claim("w", NAMES, backends={"default": True}, queues=["mine"], limit=10)
+    assert {claim.backend for claim in claims} == {None, "default"}
+    assert_cheap(cost, rows=10)
+    assert "bgtask_claim_queue" in cost.indexes
+
+
+def test_result_is_found_by_its_id_alone(store):
+    waiting, done = mine(store, 2, backend="default")
+    store.finish(store.claim_one(done.pk, "w"), Succeeded())
+    for row, model in ((waiting, Task), (done, CompletedTask)):
+        with measured() as cost:
+            found = find(store.using, row.uid)
+        assert (type(found), found.uid) == (model, row.uid)
+        assert_cheap(cost, rows=1)
 
 
 def test_claim_with_nothing_due_reads_the_levels_only(store):
