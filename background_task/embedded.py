@@ -14,27 +14,28 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
 from types import TracebackType
 from typing import Any
 
 from . import telemetry
 from .current import current_task
-from .exceptions import BackgroundTaskError, InvalidOptionError, duration_of
-from .identity import label_of
+from .exceptions import BackgroundTaskError
+from .immediate import present
 from .models import CompletedTask, Task
-from .option import check_queue, check_whole, check_worker_id
-from .settings import app_settings
 from .store import get_store
 from .tasks import autodiscover, tasks
-from .worker import Control, Loop, Options, Summary
+from .worker import Control, Loop, Summary
+from .worker.asked import options_of
 from .worker.drain import Drain
 from .worker.hygiene import close_connections, is_in_memory
+from .worker.part import wanted_by
 
 logger = logging.getLogger(__name__)
 
 #: Between two looks at a task that another worker may be running, in seconds.
 LOOK_SECONDS = 0.5
+#: Between two looks at the queue, the first of which has passed over a row.
+AGAIN_SECONDS = 0.05
 #: Why a runner ends that Ctrl-C has stopped.
 CTRL_C = "Ctrl-C"
 #: What an end of a task is told by.
@@ -62,6 +63,8 @@ class Runner:
         worker_id: What its name is to begin with; no other living worker may have it.
         queues: The queues to serve; none means all.
         exclude_queues: The queues to leave to others, if it serves all.
+        backend: The alias in ``TASKS``, or several, whose tasks it runs, and then no others; None
+            for those of all our backends, and of ``@background``.
         loop_delay: The longest pause between two looks at an idle queue, in seconds.
         init_periodic: Whether it puts the ticks of periodic tasks into the queue.
         is_batch: Whether it ends when nothing is left to do.
@@ -71,6 +74,7 @@ class Runner:
 
     Raises:
         InvalidOptionError: A value that cannot work.
+        ImproperlyConfigured: A backend is not ours, or runs its tasks at once.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class Runner:
         worker_id: str | None = None,
         queues: Sequence[str] = (),
         exclude_queues: Sequence[str] = (),
+        backend: str | Sequence[str] | None = None,
         loop_delay: float = 1.0,
         init_periodic: bool = True,
         is_batch: bool = False,
@@ -87,11 +92,12 @@ class Runner:
         using: str | None = None,
     ) -> None:
         self._using = using
-        options = _options(
+        options = options_of(
             workers=workers,
             worker_id=worker_id,
             queues=queues,
             exclude_queues=exclude_queues,
+            backend=backend,
             loop_delay=loop_delay,
             shutdown_timeout=shutdown_timeout,
         )
@@ -105,7 +111,7 @@ class Runner:
         self.empty = self._drain.empty
         #: Set when it has ended.
         self.finished = threading.Event()
-        self._summary: Summary | None = None
+        self._loop: Loop | None = None
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         #: Two rivals: one thread begins while another one stops, which must not get lost.
@@ -175,14 +181,14 @@ class Runner:
         """End; what ended the runner itself is raised here, unless the block has raised."""
         self.stop()
         if error is None:
-            self._raise_error()
+            self.raise_error()
 
     # -- what it does ---------------------------------------------------------------------------
 
     @property
     def processed(self) -> int:
         """How many runs it has brought to an end."""
-        return 0 if self._summary is None else self._summary.processed
+        return 0 if self._loop is None else self._loop.summary.processed
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until nothing is due and nothing runs, as seen by a look that begins now.
@@ -195,8 +201,14 @@ class Runner:
         Returns:
             Whether it came to that: False, too, if the runner has ended before.
         """
-        is_empty = self._drain.wait(timeout, wake=self._wake)
-        self._raise_error()
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        left = timeout
+        while is_empty := self._drain.wait(left, wake=self._wake):
+            if not self._has_passed_over():
+                break
+            self.finished.wait(AGAIN_SECONDS)
+            left = None if timeout is None else until - time.monotonic()
+        self.raise_error()
         return is_empty
 
     def wait_for(self, task: Any, timeout: float | None = None) -> bool:
@@ -225,8 +237,13 @@ class Runner:
                     break
                 changed.wait(min(left, LOOK_SECONDS))
                 changed.clear()
-        self._raise_error()
+        self.raise_error()
         return is_finished
+
+    def raise_error(self) -> None:
+        """Raise what has ended the runner in its own thread, if anything has."""
+        if self._thread is not None and self._error is not None:
+            raise self._error
 
     # -- internals ------------------------------------------------------------------------------
 
@@ -240,7 +257,8 @@ class Runner:
         if is_in_memory(store.using) and (is_apart or self._options.threads is not None):
             raise BackgroundTaskError(
                 f"the database {store.using!r} is SQLite in memory, which other threads cannot "
-                "share; use a file, or Runner(None, is_batch=True).run() in the main thread"
+                "share; use a file (for tests DATABASES[...]['TEST'] = {'NAME': ...}), or "
+                "Runner(None, is_batch=True).run() in the main thread"
             )
         if is_apart and store.in_transaction():
             raise BackgroundTaskError(
@@ -265,7 +283,7 @@ class Runner:
                 control=control,
                 options=self._options,
             )
-            self._summary = loop.summary
+            self._loop = loop
             return loop.run()
         except BaseException as error:
             self._error = error
@@ -277,6 +295,17 @@ class Runner:
     def _end(self) -> None:
         self.finished.set()
         self._drain.close()
+
+    def _has_passed_over(self) -> bool:
+        """Tell whether a look that found nothing has passed over a row that is due.
+
+        Two rivals: the look, and a transaction that had locked the row at that moment. And rows
+        have their times from this process, whose clock may be ahead of the database's.
+        """
+        assert self._loop is not None  # which has looked
+        store, (names, backends) = self._loop.store, wanted_by(self._loop.parts)
+        due = store.look(names, backends=backends, queues=self._options.queues, now=present(store))
+        return due.is_ready
 
     def _wake(self) -> None:
         if self._control is not None:
@@ -290,10 +319,6 @@ class Runner:
             logger.exception("The runner has ended by an error")
         finally:
             close_connections()
-
-    def _raise_error(self) -> None:
-        if self._thread is not None and self._error is not None:
-            raise self._error
 
 
 @contextmanager
@@ -319,41 +344,3 @@ def _is_finished(task: Any) -> bool:
         return task.status not in ("waiting", "running")
     task.refresh()
     return bool(task.is_finished)
-
-
-def _options(
-    *,
-    workers: int | None,
-    worker_id: str | None,
-    queues: Sequence[str],
-    exclude_queues: Sequence[str],
-    loop_delay: float,
-    shutdown_timeout: float | None,
-) -> Options:
-    if workers is not None and check_whole(workers, what="workers") < 1:
-        raise InvalidOptionError(f"workers {workers} would run nothing; use 1 or more, or None")
-    names = [[check_queue(name) or "" for name in given] for given in (queues, exclude_queues)]
-    if all(names):
-        raise InvalidOptionError(
-            f"exclude_queues {names[1]} beside queues {names[0]}: a worker of named queues leaves "
-            "all others out; use one of them"
-        )
-    shutdown: float = app_settings.BACKGROUND_TASK_SHUTDOWN_SECONDS
-    if shutdown_timeout is not None:
-        shutdown = _seconds(shutdown_timeout, what="shutdown_timeout")
-    return Options(
-        queues=names[0],
-        excluded=names[1],
-        sleep=_seconds(loop_delay, what="loop_delay"),
-        threads=workers,
-        lease=timedelta(seconds=app_settings.BACKGROUND_TASK_LEASE_SECONDS),
-        shutdown=shutdown,
-        label=None if worker_id is None else label_of(check_worker_id(worker_id)),
-    )
-
-
-def _seconds(value: Any, *, what: str) -> float:
-    seconds = duration_of(value, what=what).total_seconds()
-    if seconds < 0:
-        raise InvalidOptionError(f"{what} {value!r} is below 0; use 0 or more seconds")
-    return seconds

@@ -12,8 +12,9 @@ from ..identity import label_of
 from ..settings import app_settings
 from ..worker import Options
 from ..worker.recycle import resident_mib
+from ..worker.served import lease_of
 from . import value
-from .backend_choice import check_backends, lease_of
+from .backend_choice import check_backends
 from .queue_choice import Queues, check_choice
 
 #: Flags, and the keywords of ``add_argument``.

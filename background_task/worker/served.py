@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 from ..declaration import Declaration, declared
 from ..exceptions import InvalidOptionError
@@ -61,3 +63,34 @@ def served(aliases: Sequence[str] | None) -> dict[str, bool]:
         for alias, backend in own.items()
         if aliases is None or alias in aliases
     }
+
+
+def check_aliases(given: str | Sequence[str] | None, *, what: str) -> list[str] | None:
+    """Return the aliases to serve; None for all, and ``@background``.
+
+    Args:
+        given: One alias, several, or None.
+        what: What gives them, for the message.
+
+    Raises:
+        ImproperlyConfigured: One is not ours.
+    """
+    if given is None:
+        return None
+    aliases, own = [given] if isinstance(given, str) else list(given), own_backends()
+    for alias in aliases:
+        if alias not in own:
+            known = ", ".join(map(repr, own)) or "none"
+            raise ImproperlyConfigured(
+                f"{what} {alias}: TASKS has no DatabaseBackend of background_task under that name; "
+                f"it has {known}"
+            )
+    return aliases
+
+
+def lease_of(aliases: Sequence[str] | None) -> timedelta:
+    """Return the shortest lease that the setting or a backend that is served asks for."""
+    own = own_backends().items()
+    asked = [each.lease for alias, each in own if aliases is None or alias in aliases]
+    setting = timedelta(seconds=app_settings.BACKGROUND_TASK_LEASE_SECONDS)
+    return min([setting, *(lease for lease in asked if lease is not None)])

@@ -2,9 +2,9 @@
 
 import signal
 import threading
-from types import SimpleNamespace
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, connections, transaction
 
 import background_task
@@ -12,10 +12,12 @@ from background_task import DuplicateWorkerError, Runner
 from background_task.exceptions import BackgroundTaskError, InvalidOptionError
 from background_task.identity import is_name_with, new_worker_name
 from background_task.models import CompletedTask, Task, Worker
-from background_task.store import Fleet
+from background_task.store import Fleet, get_store
+from background_task.task_framework import BaseTaskBackend
 from background_task.worker import hygiene
 from tests.app.models import Ledger
 from tests.app.tasks import fail, record
+from tests.backends import tasks as queued
 from tests.compat.conftest import os_signals  # noqa: F401 - a fixture
 from tests.store.rows import LEASE
 from tests.worker.conftest import registry  # noqa: F401 - a fixture
@@ -158,17 +160,75 @@ def test_wait_for_a_task_tells_whether_it_has_finished():
 
 
 @outside
-def test_wait_for_a_result_refreshes_it():
-    row = record("a")
-
-    class Result(SimpleNamespace):
-        def refresh(self):
-            self.is_finished = CompletedTask.objects.filter(uid=row.uid).exists()
-
-    result = Result(id=str(row.uid), is_finished=False)
+@pytest.mark.parametrize("enqueue", [queued.add.enqueue, queued.aadd.enqueue])
+def test_wait_for_a_result_refreshes_it(enqueue):
     with Runner(1) as runner:
+        result = enqueue(1, second=2)
         assert runner.wait_for(result, DEADLINE)
-    assert result.is_finished
+    assert (result.status, result.return_value) == ("SUCCESSFUL", 3)
+
+
+@outside
+def test_wait_goes_on_while_a_row_is_locked_by_somebody_at_each_look(monkeypatch):
+    in_vain = iter(range(2))
+    kind = type(get_store())
+    claim = kind.claim
+    with Runner(1, loop_delay=600) as runner:
+        assert runner.wait(DEADLINE)
+        record("a")
+        monkeypatch.setattr(
+            kind,
+            "claim",
+            lambda *args, **kw: claim(*args, **kw) if next(in_vain, None) is None else [],
+        )
+        assert runner.wait(DEADLINE)
+        assert keys() == {"a"}
+        assert next(in_vain, None) is None
+
+
+@outside
+def test_run_for_a_backend_leaves_the_tasks_of_others():
+    asked = queued.add.using(backend="any").enqueue(1)
+    other, row = queued.add.enqueue(2), record("a")
+    for given in ("any", ["any", "retrying"]):
+        assert Runner(None, backend=given, is_batch=True).run().processed == (given == "any")
+    assert [status_of(each) for each in (asked, other)] == ["SUCCESSFUL", "READY"]
+    assert row.status == "waiting"
+    assert Runner(None, is_batch=True).run().processed == 2
+
+
+def status_of(result):
+    result.refresh()
+    return result.status
+
+
+@pytest.mark.parametrize(
+    ("backend", "message"),
+    [
+        ("other", "backend other: TASKS has no DatabaseBackend of background_task under that name"),
+        (["any", "dummy"], "backend dummy: TASKS has no DatabaseBackend.* it has 'any', 'now'"),
+        ("now", "backend now: its OPTIONS have immediate, so its tasks have run when enqueue"),
+    ],
+)
+def test_make_runner_for_a_backend_that_has_nothing_for_it_is_refused(backend, message, settings):
+    ours = "background_task.backends.DatabaseBackend"
+    settings.TASKS = {
+        "any": {"BACKEND": ours},
+        "dummy": {"BACKEND": f"{BaseTaskBackend.__module__.rpartition('.')[0]}.dummy.DummyBackend"},
+        "now": {"BACKEND": ours, "OPTIONS": {"immediate": True}},
+    }
+    with pytest.raises(ImproperlyConfigured, match=message):
+        Runner(backend=backend)
+
+
+def test_make_runner_counts_as_dead_as_soon_as_its_backend_says(settings):
+    ours = "background_task.backends.DatabaseBackend"
+    settings.TASKS = {
+        "default": {"BACKEND": ours},
+        "hasty": {"BACKEND": ours, "OPTIONS": {"lease": 7}},
+    }
+    leases = [Runner(backend=each)._options.lease.seconds for each in (None, "hasty", "default")]
+    assert leases == [7, 7, 60]
 
 
 @outside
@@ -206,7 +266,7 @@ def test_start_on_sqlite_in_memory_is_refused_with_the_remedy(monkeypatch):
     monkeypatch.setattr(connection, "is_in_memory_db", lambda: True)
     assert hygiene.is_in_memory("default")
     for runner, begin in ((Runner(None), Runner.start), (Runner(2), Runner.run)):
-        with pytest.raises(BackgroundTaskError, match=r"SQLite in memory.* use a file, or Runner"):
+        with pytest.raises(BackgroundTaskError, match=r"SQLite in memory.* use a file .*or Runner"):
             begin(runner)
     assert Runner(None, is_batch=True).run().processed == 0
 
@@ -218,6 +278,7 @@ def test_start_on_sqlite_in_memory_is_refused_with_the_remedy(monkeypatch):
         ({"loop_delay": -1}, "loop_delay -1 is below 0; use 0 or more seconds"),
         ({"loop_delay": float("inf")}, "loop_delay inf is no length of time"),
         ({"shutdown_timeout": -1}, "shutdown_timeout -1 is below 0"),
+        ({"backend": []}, r"backend \[\] would run nothing; use an alias of TASKS, or None"),
         ({"worker_id": ""}, "'' is no id of a worker; use 1 to 64"),
         ({"queues": ["q" * 191]}, "has 191 characters"),
         ({"queues": ["a"], "exclude_queues": ["b"]}, "leaves all others out; use one of them"),
