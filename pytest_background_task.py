@@ -13,8 +13,8 @@ import pytest
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from background_task import Runner
     from background_task.testing import Ran
-    from background_task.testing.case import WorkerThread
 
 
 @pytest.fixture
@@ -35,14 +35,12 @@ def background_task_eager(db: None) -> Iterator[None]:
 
 
 @pytest.fixture
-def background_task_runner(transactional_db: None) -> Iterator[WorkerThread]:
-    """Return a worker on a thread of its own, with ``wait`` and ``wait_for``, for the test."""
-    from background_task.testing.case import WorkerThread
+def background_task_runner(transactional_db: None) -> Iterator[Runner]:
+    """Return a ``Runner`` on a thread of its own, for the time of the test."""
+    from background_task.testing.case import runner_beside
 
-    runner = WorkerThread()
-    runner.start()
-    yield runner
-    runner.stop()
+    with runner_beside() as runner:
+        yield runner
 
 
 @pytest.fixture

@@ -10,21 +10,21 @@ from background_task.exceptions import BackgroundTaskError
 from background_task.models import Task, Worker
 from background_task.tasks import tasks
 from background_task.testing import RunnerTestCase
-from background_task.testing.case import WorkerThread
+from background_task.testing.case import runner_beside
 
 PATIENCE = 60
 
 
 class WorkerBesideTests(RunnerTestCase):
-    runner_options = {"queues": ("mail",)}
+    runner_options = {"queues": ["mail"], "workers": 1}
 
     def setUp(self):
         self.before = dict(tasks._tasks)
         self.addCleanup(self.forget)
         self.ran = []
         self.proceed = threading.Event()
-        self.addCleanup(self.proceed.set)  # before the worker is stopped, which waits for the task
         super().setUp()
+        self.addCleanup(self.proceed.set)  # before the runner is stopped, which waits for the task
 
     def forget(self):
         tasks._tasks.clear()
@@ -65,8 +65,9 @@ class WorkerBesideTests(RunnerTestCase):
         noted = tasks.background(name="kit.noted")(lambda: None)
         task, other = noted(queue="mail"), noted(queue="other")
         assert self.runner.wait_for(task, timeout=PATIENCE)
-        assert not self.runner.wait(timeout=0)
+        assert self.runner.wait(timeout=PATIENCE)
         assert other.status == "waiting"
+        assert self.runner.processed == 1
 
 
 @pytest.mark.django_db(transaction=True)
@@ -77,7 +78,7 @@ def test_worker_that_breaks_fails_the_test(monkeypatch):
         loops.append(loop)
         raise LookupError("the worker is broken")
 
-    monkeypatch.setattr("background_task.testing.case.Loop.run", fail)
+    monkeypatch.setattr("background_task.embedded.Loop.run", fail)
 
     class Case(RunnerTestCase):
         def test_wait(self):
@@ -92,6 +93,6 @@ def test_worker_that_breaks_fails_the_test(monkeypatch):
 
 class WorkerInTransactionTests(TestCase):
     def test_worker_is_refused(self):
-        with pytest.raises(BackgroundTaskError, match="use RunnerTestCase"):
-            WorkerThread()
+        with pytest.raises(BackgroundTaskError, match="in a TransactionTestCase"), runner_beside():
+            pass
         assert not Worker.objects.exists()
