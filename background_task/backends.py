@@ -73,6 +73,8 @@ class DatabaseBackend(QueueBackend):
             task_enqueued.send(type(self), task_result=result)
         if is_new and self.is_immediate:
             self._run(result)
+        elif is_new and _is_eager():
+            self._run_eagerly(result)
         return result
 
     async def aenqueue(
@@ -84,6 +86,8 @@ class DatabaseBackend(QueueBackend):
             await self._tell_enqueued(result)
         if is_new and self.is_immediate:
             await sync_to_async(self._run)(result)
+        elif is_new and _is_eager():
+            await sync_to_async(self._run_eagerly)(result)
         return result
 
     def get_result(self, result_id: str) -> TaskResult[..., Any]:
@@ -147,7 +151,6 @@ class DatabaseBackend(QueueBackend):
     ) -> tuple[TaskResult[P, R], bool]:
         """Store a call; return how it stands, and whether it is a task of its own."""
         from . import producer
-        from .immediate import is_eager
         from .task_result import result_of
         from .tasks import tasks
 
@@ -156,10 +159,7 @@ class DatabaseBackend(QueueBackend):
         for _ in range(ROUNDS):
             row = producer.enqueue(spec, sender=type(tasks._runner))
             if row is not None:
-                result = cast("TaskResult[P, R]", result_of(row, task))
-                if is_eager():  # it has run
-                    result.refresh()
-                return result, True
+                return cast("TaskResult[P, R]", result_of(row, task)), True
             holder = self._holder(spec)
             if holder is not None:
                 return cast("TaskResult[P, R]", result_of(holder)), False
@@ -256,3 +256,20 @@ class DatabaseBackend(QueueBackend):
         if claim is not None:  # else a worker was faster
             run_and_record(store, claim, {})
         result.refresh()
+
+    def _run_eagerly(self, result: TaskResult[..., Any]) -> None:
+        """Do what eager mode does with a task that has just been stored."""
+        from .immediate import run_eagerly
+        from .store import get_store
+        from .tasks import tasks
+
+        store = get_store()
+        rows = store.tasks.filter(uid=UUID(result.id))
+        run_eagerly(store, rows, registry=tasks._tasks)
+        result.refresh()
+
+
+def _is_eager() -> bool:
+    from .immediate import is_eager
+
+    return is_eager()

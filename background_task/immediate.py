@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -224,19 +224,29 @@ def _mode() -> Mode:
 
 
 def runs_at_once(registry: Registry) -> Callable[[Store, Sequence[Task]], None]:
-    """Return what runs new rows in eager mode; for ``producer.followers``."""
+    """Return what runs new rows of ``@background`` in eager mode; for ``producer.followers``.
+
+    A backend does so with its own, after it has told that they are queued.
+    """
 
     def follow(store: Store, rows: Collection[Task]) -> None:
-        mode = _mode()
-        if not mode.is_eager:
-            return
-        here = Immediate(registry, store=store)
-        for row in rows:
-            now = present(store)
-            if row.run_at > now or not here.runnable().filter(pk=row.pk).exists():
-                continue
-            ran = here.run_row(row.pk, now=now)
-            if ran is not None and mode.raises and ran.has_failed:
-                ran.raise_error()
+        if is_eager():
+            run_eagerly(store, (row for row in rows if row.backend is None), registry=registry)
 
     return follow
+
+
+def run_eagerly(store: Store, rows: Iterable[Task], *, registry: Registry) -> None:
+    """Run rows that have just been stored, but for what is paused or scheduled for later.
+
+    Raises:
+        BaseException: What a task has raised, if the mode wants that.
+    """
+    here, raises = Immediate(registry, store=store), _mode().raises
+    for row in rows:
+        now = present(store)
+        if row.run_at > now or not here.runnable().filter(pk=row.pk).exists():
+            continue
+        ran = here.run_row(row.pk, now=now)
+        if ran is not None and raises and ran.has_failed:
+            ran.raise_error()

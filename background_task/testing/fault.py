@@ -23,6 +23,8 @@ def run_twice(function: Any, /, *args: Any, **kwargs: Any) -> Fault:
     """Let a call be run twice: its worker dies after the function, before its end is recorded.
 
     Works inside a transaction, too. With ``atomic=True`` the first run is rolled back.
+    A task of ``django.tasks`` has to have more than one attempt, as workers give it no second run
+    else: ``run_twice(charge.using(max_attempts=2), ...)``.
 
     Args:
         function: The task function.
@@ -30,12 +32,19 @@ def run_twice(function: Any, /, *args: Any, **kwargs: Any) -> Fault:
         **kwargs: Keyword arguments, likewise.
 
     Raises:
+        BackgroundTaskError: It has no second attempt.
         BaseException: What the function raises, in one run or the other.
     """
     rehearsal = Rehearsal(function, args, kwargs)
     rehearsal.run_in_vain()
     rehearsal.hand_over()
-    return rehearsal.fault("run twice")
+    fault = rehearsal.fault("run twice")
+    if fault.status == "failed" and not fault.runs:
+        raise BackgroundTaskError(
+            f"{rehearsal} has one attempt, so it was not run a second time; use it with "
+            ".using(max_attempts=2) to see what would happen if it were"
+        )
+    return fault
 
 
 def killed_at_each_commit(function: Any, /, *args: Any, **kwargs: Any) -> Iterator[Fault]:
@@ -52,6 +61,10 @@ def killed_at_each_commit(function: Any, /, *args: Any, **kwargs: Any) -> Iterat
     In this process and thread, one after the other; but not inside a transaction, in which nothing
     is committed. What the function does on threads of its own is not watched.
 
+    A task that has only one attempt has failed when its worker is dead: ``Fault.status`` says so.
+    One of ``django.tasks`` of which nobody has said how often it may be tried is refused: use
+    ``charge.using(max_attempts=2)``.
+
     Args:
         function: The task function.
         *args: Positional arguments of the calls. One that can be called is called for its value
@@ -62,7 +75,8 @@ def killed_at_each_commit(function: Any, /, *args: Any, **kwargs: Any) -> Iterat
         Each call, when it has come to its end.
 
     Raises:
-        BackgroundTaskError: This is inside a transaction; or a run has fewer commits than the
+        BackgroundTaskError: This is inside a transaction; nobody has said how often a task of
+            ``django.tasks`` may be tried; or a run has fewer commits than the
             undisturbed one had, perhaps because it found what that had left.
         BaseException: What the function raises.
     """

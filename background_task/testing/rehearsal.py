@@ -62,7 +62,7 @@ class Rehearsal:
     def __init__(self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         self.args = tuple(map(_value, args))
         self.kwargs = {name: _value(value) for name, value in kwargs.items()}
-        self.name = str(function)
+        self.name = str(getattr(function, "module_path", function))
         self.runs: list[Ran] = []
         self._is_lost = False
         self._error: BaseException | None = None
@@ -204,10 +204,11 @@ def _queued(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> UU
             task = function(*args, **kwargs)
             uid = None if task is None else task.uid
         elif hasattr(function, "enqueue"):  # a task of django.tasks
+            _check_backend(function)
             uid = UUID(function.enqueue(*args, **kwargs).id)
         else:
             raise InvalidOptionTypeError(
-                f"{brief(function)} is no task function; give what @background returned"
+                f"{brief(function)} is no task function; give what @background or @task returned"
             )
     finally:
         leave(LATER)
@@ -217,3 +218,34 @@ def _queued(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> UU
             "first, or give other arguments"
         )
     return uid
+
+
+def _check_backend(task: Any) -> None:
+    """Raise if nothing can be learnt from a task of ``django.tasks``, as it is queued now.
+
+    Raises:
+        BackgroundTaskError: No worker of ours runs it, or not a second time, which nobody has
+            asked for.
+    """
+    from ..task_backend import QueueBackend  # not every project has that framework
+
+    backend = task.get_backend()
+    alias = f"TASKS[{task.backend!r}]"
+    if not isinstance(backend, QueueBackend):
+        raise BackgroundTaskError(
+            f"{task.module_path} is queued by {alias}, which is no DatabaseBackend of "
+            "background_task; use one in this test (override_settings)"
+        )
+    if backend.is_immediate:
+        raise BackgroundTaskError(
+            f"{task.module_path} is run by {alias} when it is queued, and no worker can die of "
+            "it; use a backend without immediate in this test (override_settings)"
+        )
+    asked = getattr(task, "max_attempts", None) or backend.options.get("max_attempts")
+    if asked is None:
+        raise BackgroundTaskError(
+            f"{task.module_path} is tried once, as nobody has asked for more: if its worker dies "
+            "it has failed, and is not run again. To see what would happen if it were, give it "
+            f"another attempt: use it with .using(max_attempts=2) in this test, or with "
+            f"max_attempts in {alias}['OPTIONS']"
+        )

@@ -38,7 +38,8 @@ def name_of(function: Any) -> str:
     name = function if isinstance(function, str) else getattr(function, "module_path", None)
     if not isinstance(name, str):
         raise InvalidOptionTypeError(
-            f"{brief(function)} is no task function; give what @background returned, or its name"
+            f"{brief(function)} is no task function; give what @background or @task returned, or "
+            "its name"
         )
     return name
 

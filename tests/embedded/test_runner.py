@@ -175,12 +175,12 @@ def test_wait_goes_on_while_a_row_is_locked_by_somebody_at_each_look(monkeypatch
     claim = kind.claim
     with Runner(1, loop_delay=600) as runner:
         assert runner.wait(DEADLINE)
-        record("a")
         monkeypatch.setattr(
             kind,
             "claim",
             lambda *args, **kw: claim(*args, **kw) if next(in_vain, None) is None else [],
         )
+        record("a")
         assert runner.wait(DEADLINE)
         assert keys() == {"a"}
         assert next(in_vain, None) is None
