@@ -11,13 +11,14 @@ from django.db import transaction
 from . import payload
 from .exceptions import BackgroundTaskError
 from .identity import new_uid
+from .limiter import LimitKey
 from .models import CompletedTask, CompletedTaskQuerySet, Task
 from .registry import Registry
 from .signals import task_created
 from .store import get_store
 from .store.again import begun_anew, mark_retried
 from .store.unique import add_unique
-from .uniqueness import UniqueKey
+from .uniqueness import UniqueKey, Uniqueness
 from .wakeup import notify_after_commit
 
 #: How many rows are read at once.
@@ -151,13 +152,31 @@ def retry_rows(
 
 def _keys_of(row: CompletedTask, registry: Registry) -> tuple[UniqueKey | None, str | None]:
     """Return the unique key and the key of the limit that a call of the function has now."""
-    proxy: Any = None if row.backend is not None else registry.get(row.task_name)
-    unique = getattr(proxy, "uniqueness", None)
-    limit = getattr(proxy, "limit_key", None)
+    unique, limit, parameters = _rules_of(row, registry)
     if unique is None and limit is None:
         return None, None
-    args, kwargs = payload.decode(row.task_params)
+    args, kwargs = payload.decode(row.task_params, load=row.backend is None)
+    quiet = None if unique is None else replace(unique, on_conflict="skip")
     return (
-        unique and replace(unique, on_conflict="skip").key(proxy._parameters, args, kwargs),
-        limit and limit.key(proxy._parameters, args, kwargs),
+        None if quiet is None else quiet.key(parameters, args, kwargs),
+        None if limit is None else limit.key(parameters, args, kwargs),
     )
+
+
+def _rules_of(
+    row: CompletedTask, registry: Registry
+) -> tuple[Uniqueness | None, LimitKey | None, Any]:
+    """Return how the keys of a call are made, as far as the function is known."""
+    if row.backend is None:
+        proxy: Any = registry.get(row.task_name)
+        names = ("uniqueness", "limit_key", "_parameters")
+        unique, limit, parameters = (getattr(proxy, name, None) for name in names)
+        return unique, limit, parameters
+    from .policy_task import PolicyTask, parameters_of  # not every project has that framework
+    from .queued_task import find_queued
+
+    found = find_queued(row.task_name, row.backend)
+    task = None if found is None else found.task
+    if not isinstance(task, PolicyTask):
+        return None, None, None
+    return task.uniqueness(), task.limit_key(), parameters_of(task)

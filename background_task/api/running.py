@@ -47,6 +47,7 @@ def process_one_task(
     Raises:
         InvalidOptionError: A value that cannot be (a ``ValueError``).
         InvalidOptionTypeError: A type that cannot be (a ``TypeError``).
+        ImproperlyConfigured: ``TASKS`` has no backend of ours under that alias.
         KeyboardInterrupt: Ctrl-C interrupted the task, which was handed back.
     """
     store, functions = get_store(), registry()
@@ -80,6 +81,7 @@ def process_tasks(
     Raises:
         InvalidOptionError: A value that cannot be (a ``ValueError``).
         InvalidOptionTypeError: A type that cannot be (a ``TypeError``).
+        ImproperlyConfigured: ``TASKS`` has no backend of ours under that alias.
         KeyboardInterrupt: Ctrl-C interrupted a task, which was handed back.
     """
     most = 0 if max_tasks == 0 else count_of(max_tasks, what="max_tasks")

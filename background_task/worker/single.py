@@ -14,7 +14,7 @@ from ..store.selection import NO_BACKEND, BackendLike
 from .finish import End, record
 from .recovery import recover
 from .run import KEYBOARD_INTERRUPT, run_claim
-from .served import served
+from .served import check_aliases, served
 
 
 def claim_next(
@@ -35,10 +35,13 @@ def claim_next(
         registry: The functions by name.
         queues: The queues to look into; none means all.
         backend: Which backend queued it; None means any, and none.
+
+    Raises:
+        ImproperlyConfigured: The backend is not ours.
     """
+    aliases = check_aliases(backend, what="backend") if isinstance(backend, str) else None
     recover(store, registry=registry, declare=False)
     names: Collection[str] = registry if backend in (None, NO_BACKEND) else ()
-    aliases = [backend] if isinstance(backend, str) else None
     backends = {} if backend is NO_BACKEND else served(aliases)
     claims = store.claim(owner, names, backends=backends, queues=queues)
     if any(claim.limit_key is not None for claim in claims):
