@@ -19,6 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.models import Expression
 
+from .exceptions import InvalidOptionError, InvalidOptionTypeError
 from .identity import MAX_OWNER_CHARS
 from .policy_task import PolicyTask, parameters_of
 from .task_backend import QueueBackend
@@ -115,7 +116,7 @@ class DatabaseBackend(QueueBackend):
     def check(self, **kwargs: Any) -> list[CheckMessage]:
         """Report what keeps the backend from working as the framework says."""
         if apps.is_installed("background_task"):
-            return self._check_order()
+            return [*self._check_order(), *self._check_periodic()]
         return [
             Error(
                 f"TASKS[{self.alias!r}] keeps its tasks in the tables of background_task, which is "
@@ -124,6 +125,16 @@ class DatabaseBackend(QueueBackend):
                 id="background_task.E005",
             )
         ]
+
+    def _check_periodic(self) -> list[CheckMessage]:
+        from .queued_periodic import queued_declarations
+
+        try:
+            queued_declarations({self.alias: self})
+        except (InvalidOptionError, InvalidOptionTypeError) as error:
+            hint = f"Correct {self.name}['periodic']."
+            return [Error(f"{error}.", hint=hint, id="background_task.E006")]
+        return []
 
     def _check_order(self) -> list[CheckMessage]:
         from .settings import SETTINGS
@@ -136,7 +147,7 @@ class DatabaseBackend(QueueBackend):
                 "BACKGROUND_TASK_PRIORITY_ORDERING is 'ASC'; with other backends of django.tasks "
                 "those of high priority come first.",
                 hint="Remove the setting, and change the signs of the priorities in the project.",
-                id="background_task.W007",
+                id="background_task.W008",
             )
         ]
 

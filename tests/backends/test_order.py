@@ -133,7 +133,7 @@ def test_a_worker_of_a_project_without_such_backends_runs_its_own(settings, note
 
 def test_an_order_that_the_framework_does_not_know_is_warned_of(settings, calls):
     settings.BACKGROUND_TASK_PRIORITY_ORDERING = "ASC"
-    found = [each.msg for each in run_checks() if each.id == "background_task.W007"]
+    found = [each.msg for each in run_checks() if each.id == "background_task.W008"]
     assert len(found) == 4
     assert found[0].startswith("TASKS['default'] runs tasks of low priority first")
     for priority in (1, -1, 0):

@@ -103,3 +103,19 @@ def test_finished_ticks_are_kept_as_the_schedule_says(configured):
     keeping = keeping_in(get_store().using)
     assert [keeping.of(path, "default") for path in (ADD, CONTEXT)] == [2 * DAY, DAY]
     assert keeping.of(ADD, "any") != 2 * DAY
+
+
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        ({"tests.backends.tasks.gone": "@daily"}, "give the path of a task"),
+        ({ADD: "61 * * * *"}, "61"),
+        ({ADD: Periodic("@daily", args=[1, 2, 3])}, "cannot be called so"),
+    ],
+    ids=["path", "schedule", "arguments"],
+)
+def test_check_reports_what_workers_would_refuse(configured, entry, text):
+    configured(periodic=entry)
+    (message,) = task_backends["default"].check()
+    assert message.id == "background_task.E006"
+    assert text in message.msg
