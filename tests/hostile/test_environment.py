@@ -83,14 +83,14 @@ def test_worker_started_before_migrate_says_so_once_and_works_afterwards(tmp_pat
             assert "Traceback" not in process.output
 
 
-def test_worker_that_never_sees_its_tables_can_be_stopped(tmp_path):
+def test_worker_that_never_sees_its_tables_can_be_stopped_and_tells_by_its_status(tmp_path):
     with (
         empty_database(tmp_path) as env,
         worker_process("--sleep", "0.1", env=env) as worker,
     ):
         worker.wait_for_line("The database cannot be used")
         worker.terminate()
-        assert worker.wait() == 0
+        assert worker.wait() == 1
     assert "Traceback" not in worker.output
 
 
