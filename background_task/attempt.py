@@ -101,14 +101,14 @@ class Failed:
         repeats: Whether a repeating task goes on nevertheless.
         has_begun: Whether the function was called, which counts as an attempt.
         exception: The class of the exception, as ``module.Class``; empty if there was none.
-        raised: The exception itself, for whoever is told of the end of the run.
+        raised: The exception itself, for whoever is told of the end of the run, who takes it out.
     """
 
     error: str
     repeats: bool = False
     has_begun: bool = True
     exception: str = ""
-    raised: BaseException | None = field(default=None, compare=False, repr=False)
+    raised: list[BaseException] = field(default_factory=list, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +219,7 @@ def after_exception(
     path = path_of(exception)
     if not isinstance(verdict, Again):
         # Only the framework of queued tasks is shown the exception; a frame may hold much.
-        raised = None if claim.backend is None else exception
+        raised = [] if claim.backend is None else [exception]
         return Failed(
             format_error(exception),
             repeats=terms.repeat_on_failure,

@@ -93,14 +93,18 @@ def tell_finished(claim: Claim, outcome: Outcome, finish: Finish) -> None:
         return
     if result is None:
         return
-    raised = outcome.raised if isinstance(outcome, Failed) else None
-    if raised is None:
+    if not (isinstance(outcome, Failed) and outcome.raised):
         tell(task_finished, result)
         return
+    # Its frames lead back to the outcome. If that still led to it, they and all that they hold
+    # would stay until the garbage is collected.
+    raised = outcome.raised.pop()
     try:
         raise raised
     except BaseException:  # noqa: BLE001 - see above
         tell(task_finished, result)
+    finally:
+        del raised
 
 
 def _finished(claim: Claim, outcome: Outcome, finish: Finish) -> TaskResult[..., Any] | None:

@@ -1,6 +1,7 @@
 """Tasks of ``django.tasks``."""
 
 import threading
+import weakref
 from typing import Any
 
 from background_task import cancel
@@ -11,6 +12,14 @@ from tests.app.models import Ledger
 
 #: What has been called, with which arguments.
 calls: list[tuple[str, Any]] = []
+
+
+class Load:
+    """Something large."""
+
+
+#: What failed tasks have held, as long as it is there.
+loads: list[weakref.ref[Load]] = []
 
 
 class Hopeless(BaseException):
@@ -43,6 +52,13 @@ def context(context: TaskContext, text=""):
 def fail(text="no"):
     calls.append(("fail", text))
     raise ValueError(text)
+
+
+@task
+def fail_loaded():
+    load = Load()
+    loads.append(weakref.ref(load))
+    raise ValueError("no")
 
 
 @task

@@ -1,5 +1,6 @@
 """The framework's own signals: who is told what, in which order, in which state."""
 
+import gc
 import logging
 import sys
 
@@ -7,6 +8,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django import VERSION
 
+from background_task import api
 from background_task.backends import DatabaseBackend
 from background_task.cancellation import cancel
 from background_task.exceptions import TaskCancelledError
@@ -72,6 +74,20 @@ def test_the_exception_is_there_while_a_failure_is_told():
     finally:
         task_finished.disconnect(look)
     assert sorted(map(str, seen)) == ["None", "look at me"]
+
+
+def test_what_a_failed_task_held_is_free_once_that_is_told(told):
+    tasks.fail_loaded.enqueue()
+    gc.disable()
+    logging.disable()  # pytest keeps the records, and they the frames
+    try:
+        api.process_tasks()
+        assert told[-1][2] == "FAILED"
+        assert [load() for load in tasks.loads] == [None]
+    finally:
+        logging.disable(logging.NOTSET)
+        gc.enable()
+        tasks.loads.clear()
 
 
 def test_the_framework_logs_each_step(caplog):
