@@ -152,13 +152,22 @@ class Pruner:
         return deleted, True
 
     def _discard(self, keys: Sequence[int]) -> int:
-        """Delete rows; what refuses to be deleted stays."""
-        try:
-            deleted = self.archive.discard(keys)
-        except Exception as error:  # a receiver of the project's, or a protected key
-            if isinstance(error, Error) and is_outage(error):
-                raise
-            telemetry.event("not_pruned", rows=len(keys), exception=error)
-            return 0
-        telemetry.event("pruned", rows=deleted)
+        """Delete rows; what refuses to be deleted stays, and nothing else."""
+        deleted, refused, reason = 0, 0, None
+        parts = [keys]
+        while parts:
+            some = parts.pop()
+            try:
+                deleted += self.archive.discard(some)
+            except Exception as error:  # a receiver of the project's, or a protected key
+                if isinstance(error, Error) and is_outage(error):
+                    raise
+                if half := len(some) // 2:
+                    parts += [some[half:], some[:half]]
+                else:
+                    refused, reason = refused + len(some), error
+        if deleted:
+            telemetry.event("pruned", rows=deleted)
+        if reason is not None:
+            telemetry.event("not_pruned", rows=refused, exception=reason)
         return deleted

@@ -12,6 +12,7 @@ from django.db import (
     transaction,
 )
 from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import ProtectedError
 from django.db.models.signals import pre_delete
 from django.test import override_settings
 
@@ -156,6 +157,25 @@ def test_prune_leaves_what_refuses_to_be_deleted():
         pre_delete.disconnect(refuse, sender=CompletedTask)
     assert events.names == ["not_pruned"]
     assert left() == ["f"]
+
+
+@pytest.mark.django_db
+def test_prune_takes_what_stands_beside_what_refuses():
+    rows, events = archived(*[40] * 7), Events()
+
+    def refuse(sender, instance, **kwargs):
+        if instance.pk == rows[2].pk:
+            raise ProtectedError("protected", {instance})
+
+    pre_delete.connect(refuse, sender=CompletedTask)
+    try:
+        with telemetry.subscribed(events):
+            assert make_pruner().prune(get_store().now()) == (6, True)
+    finally:
+        pre_delete.disconnect(refuse, sender=CompletedTask)
+    assert [each["rows"] for each in events.of("pruned")] == [6]
+    assert [each["rows"] for each in events.of("not_pruned")] == [1]
+    assert CompletedTask.objects.get() == rows[2]
 
 
 @pytest.mark.django_db
