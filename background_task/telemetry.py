@@ -49,6 +49,7 @@ An event has a name and keyword fields. The events of this library:
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -58,6 +59,9 @@ logger = logging.getLogger(__name__)
 Subscriber: TypeAlias = Callable[[str, dict[str, Any]], None]
 
 _subscribers: list[tuple[Subscriber, Collection[str]]] = []
+#: Two rivals: two threads that leave. Eager calls do that all the time, in each thread of a site.
+#: One that leaves between the other's looking for its place and leaving it moves all places.
+_lock = threading.Lock()
 #: Event -> who is told. Replaced as a whole when somebody comes or goes, so that what a thread is
 #: just putting into the old one does no harm.
 _routes: dict[str, tuple[Subscriber, ...]] = {}
@@ -71,17 +75,19 @@ def subscribe(subscriber: Subscriber, *, to: Collection[str] = ()) -> Subscriber
         to: The names of the events; none means all.
     """
     global _routes
-    _subscribers.append((subscriber, to))
-    _routes = {}
+    with _lock:
+        _subscribers.append((subscriber, to))
+        _routes = {}
     return subscriber
 
 
 def unsubscribe(subscriber: Subscriber) -> None:
     """Stop calling ``subscriber``."""
     global _routes
-    place = [known for known, _ in _subscribers].index(subscriber)
-    del _subscribers[place]
-    _routes = {}
+    with _lock:
+        place = [known for known, _ in _subscribers].index(subscriber)
+        del _subscribers[place]
+        _routes = {}
 
 
 @contextmanager
