@@ -99,6 +99,17 @@ def test_rows_of_an_alias_that_is_gone_are_left_and_told_of_once(settings, calls
     assert task_backends["default"].get_result(result.id).status == READY
 
 
+def test_rows_of_an_alias_that_is_gone_are_not_taken_for_those_of_a_function(
+    settings, registry, calls
+):
+    tasks.echo.using(backend="any").enqueue(1)
+    settings.TASKS = {"default": settings.TASKS["default"]}
+    registry.background(name="tests.backends.tasks.echo")(calls.append)
+    work()
+    row = Row.objects.get()
+    assert (row.locked_by, row.attempts, calls) == (None, 0, [])
+
+
 def test_rows_of_another_kind_of_backend_are_left_and_told_of(settings, calls):
     tasks.echo.using(backend="any").enqueue(1)
     settings.TASKS = {**settings.TASKS, "any": settings.TASKS["dummy"]}
