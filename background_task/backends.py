@@ -133,7 +133,7 @@ class DatabaseBackend(QueueBackend):
             queued_declarations({self.alias: self})
         except (InvalidOptionError, InvalidOptionTypeError) as error:
             hint = f"Correct {self.name}['periodic']."
-            return [Error(f"{error}.", hint=hint, id="background_task.E006")]
+            return [Error(f"{error}.", hint=hint, id="background_task.E007")]
         return []
 
     def _check_order(self) -> list[CheckMessage]:

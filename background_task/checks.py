@@ -11,11 +11,13 @@ import django
 from django.apps import AppConfig, apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseFailure, connections, router
 
 from .declaration import declared, read_setting
 from .exceptions import InvalidOptionError, InvalidOptionTypeError
 from .settings import PREFIX, SETTINGS, Setting
+from .worker.served import own_backends
 
 #: The value to paste; the two points are the rest of the database's own configuration.
 IMMEDIATE = (
@@ -89,6 +91,22 @@ def check_apps(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) ->
             id="background_task.E002",
         )
     ]
+
+
+@register("background_task")
+def check_task_backends(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Report a ``TASKS`` that cannot work, before the first task that is decorated stumbles over it.
+
+    The check of Django itself is there only where something has imported ``django.tasks``, and ends
+    in a traceback.
+    """
+    try:
+        own_backends()
+    except ImproperlyConfigured as error:
+        return [Error(f"{error}.", hint="Correct TASKS.", id="background_task.E006")]
+    return []
 
 
 @register("background_task", deploy=True)

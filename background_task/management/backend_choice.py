@@ -7,7 +7,19 @@ from collections.abc import Sequence
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 
-from ..worker.served import check_aliases
+from ..worker.served import check_aliases, own_backends
+
+
+def check_task_settings() -> None:
+    """Read ``TASKS``, before a module of tasks is imported and stumbles over it.
+
+    Raises:
+        CommandError: It cannot work.
+    """
+    try:
+        own_backends()
+    except ImproperlyConfigured as error:
+        raise CommandError(str(error)) from error
 
 
 def check_backends(given: str | Sequence[str] | None) -> list[str] | None:

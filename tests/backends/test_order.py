@@ -4,7 +4,6 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from django.core.checks import run_checks
-from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 
 from background_task.management.argument import check_backends
@@ -153,12 +152,6 @@ def test_an_order_that_the_framework_does_not_know_is_warned_of(settings, calls)
     assert [value for _, value in calls] == [-1, 0, 1]
     settings.TASKS = {"default": settings.TASKS["dummy"]}
     assert [each.id for each in run_checks()] == []
-
-
-def test_settings_that_cannot_work_stop_a_worker_at_once(settings):
-    settings.TASKS = {"default": {"BACKEND": settings.BACKEND, "OPTIONS": {"max_attempts": 0}}}
-    with pytest.raises(ImproperlyConfigured, match="max_attempts 0"):
-        call_command("process_tasks")
 
 
 def test_a_paused_function_waits_whoever_queued_it(calls):

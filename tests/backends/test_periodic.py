@@ -117,5 +117,5 @@ def test_finished_ticks_are_kept_as_the_schedule_says(configured):
 def test_check_reports_what_workers_would_refuse(configured, entry, text):
     configured(periodic=entry)
     (message,) = task_backends["default"].check()
-    assert message.id == "background_task.E006"
+    assert message.id == "background_task.E007"
     assert text in message.msg

@@ -101,9 +101,10 @@ def test_read_table_of_checks_has_each_check_of_its_level():
         for row in table_with(DOCS / "settings.md", "Check", "Says", "Remedy")
     }
     package = Path(checks.__file__).parent
-    texts = [(package / name).read_text(encoding="utf-8") for name in ("checks.py", "backends.py")]
-    found = re.findall(r'id="(background_task\.\w+)"', "".join(texts))
-    assert sorted(found) == sorted(shown)
+    files = [package / "checks.py", package / "backends.py"]
+    source = "".join(file.read_text(encoding="utf-8") for file in files)
+    ids = re.findall(r'id="(background_task\.\w+)"', source)
+    assert sorted(shown) == sorted(ids), "each has an id of its own"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -34,6 +34,7 @@ from ...worker.pruner import keeping_in
 from ...worker.served import all_declared
 from ...worker.supervisor import Supervisor
 from ..argument import OPTIONS, check, exit_status
+from ..backend_choice import check_task_settings
 from ..console import LOGGER_NAME, Console, LogWriter
 from ..process import end_process, give_up
 
@@ -135,6 +136,7 @@ class Command(BaseCommand):
             if options.get("log_std"):
                 stack.callback(_restore_std, sys.stdout, sys.stderr)
                 _configure_log_std()
+            check_task_settings()
             modules = autodiscover()
             known = {proxy.queue for proxy in self._tasks._tasks.values()}
             chosen = self._labelled(check(options, known=known))
