@@ -97,7 +97,7 @@ def check_apps(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) ->
 def check_task_backends(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Report a ``TASKS`` that cannot work, before the first task that is decorated stumbles over it.
+    """Report a ``TASKS`` that cannot work, before a task that is decorated stumbles over it.
 
     The check of Django itself is there only where something has imported ``django.tasks``, and ends
     in a traceback.

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from background_task import api
 from background_task.exceptions import AttemptLostError
 from background_task.models import CompletedTask, Task as Row, Worker as WorkerRow
 from background_task.store import get_store
@@ -135,3 +136,48 @@ def test_a_lost_task_of_an_alias_that_is_gone_is_ended(settings, told):
     assert CompletedTask.objects.get().failed_at  # retries were the wish of the alias
     read = task_backends["default"].get_result(result.id)
     assert (read.status, read.backend, told) == (FAILED, "retrying", [])
+
+
+def fail_all():
+    """Let each attempt fail as a dead worker's does."""
+    store = get_store()
+    WorkerRow.objects.all().delete()
+    worker("dead", now=store.now() - 2 * LEASE)
+    for key in Row.objects.values_list("pk", flat=True):
+        assert store.claim_one(key, "dead")
+    recover(store)
+    assert not Row.objects.exists()
+
+
+def test_a_unique_task_that_is_tried_anew_is_unique():
+    tasks.once.enqueue(1)
+    fail_all()
+    (uid,) = api.retry_tasks().uids
+    assert tasks.once.enqueue(number=1).id == str(uid)
+    assert tasks.once.enqueue(2).id != str(uid)
+    assert Row.objects.count() == 2
+
+
+def test_a_unique_task_is_not_tried_anew_beside_another():
+    tasks.once.enqueue(1)
+    fail_all()
+    tasks.once.enqueue(1)
+    done = api.retry_tasks()
+    assert (done.retried, done.held_back) == (0, 1)
+    assert Row.objects.count() == 1
+
+
+def test_a_limited_task_that_is_tried_anew_counts_in_its_limit():
+    tasks.limited.enqueue(1)
+    key = Row.objects.get().limit_key
+    fail_all()
+    assert api.retry_tasks().retried == 1
+    assert key is not None
+    assert Row.objects.get().limit_key == key
+
+
+def test_a_task_whose_path_leads_nowhere_can_be_tried_anew():
+    tasks.once.enqueue(1)
+    fail_all()
+    CompletedTask.objects.update(task_name="tests.backends.tasks.gone")
+    assert api.retry_tasks().retried == 1
