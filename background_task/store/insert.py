@@ -105,7 +105,7 @@ def _is_new(task: Task) -> bool:
     """Tell whether a task is a plain one that has never been saved, of values alone."""
     key = cast("int | None", task.pk)
     is_first = type(task) is Task and key is None and task._state.db is None
-    return is_first and not task.locked_by and not any(map(_is_expression, vars(task).values()))
+    return is_first and task.locked_by is None and not any(map(_is_expression, vars(task).values()))
 
 
 def _is_expression(value: Any) -> bool:

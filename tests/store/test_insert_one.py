@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.apps import apps
 from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import Value
 from django.db.models.signals import post_save, pre_save
@@ -70,6 +71,33 @@ def test_who_listens_to_signals_of_saving_is_told(store, signal):
     finally:
         signal.disconnect(listen, sender=Task)
     assert told == [task]
+
+
+def test_class_of_a_project_is_asked_to_save_itself(store):
+    saved = []
+
+    class Noted(Task):
+        class Meta:
+            app_label = "testapp"
+            proxy = True
+
+        def save(self, *args, **kwargs):
+            saved.append(self)
+            super().save(*args, **kwargs)
+
+    try:
+        task = Noted(task_name="known", task_params="[[], {}]", task_hash="0" * 40, run_at=MOMENT)
+        assert store.add(task) is task
+        assert (saved, task.pk is None) == ([task], False)
+    finally:
+        del apps.all_models["testapp"]["noted"]
+        apps.clear_cache()
+
+
+def test_empty_owner_is_none(store):
+    task = a_task()
+    task.locked_by = ""
+    assert row(store.add(task).pk)["locked_by"] is None
 
 
 def test_expression_is_left_to_the_database(store):
