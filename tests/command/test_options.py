@@ -103,8 +103,9 @@ def test_settings_reach_the_worker(monkeypatch, settings):
 
 
 @pytest.fixture
-def warnings_of_a_start(monkeypatch, caplog):
+def warnings_of_a_start(monkeypatch, caplog, settings):
     """``warnings_of_a_start(queue=...)``: what a start warns of; nothing is run."""
+    settings.TASKS = {}  # whose queues are known, too
     monkeypatch.setattr(Loop, "run", lambda self: self.summary)
 
     def start(**options):

@@ -31,10 +31,10 @@ from ...worker.hygiene import is_in_memory
 from ...worker.outage import remedy_for
 from ...worker.parent import Parent
 from ...worker.pruner import keeping_in
-from ...worker.served import all_declared
+from ...worker.served import all_declared, served
 from ...worker.supervisor import Supervisor
 from ..argument import OPTIONS, check, exit_status
-from ..backend_choice import check_task_settings
+from ..backend_choice import allowed_queues, check_task_settings, in_words
 from ..console import LOGGER_NAME, Console, LogWriter
 from ..process import end_process, give_up
 
@@ -240,14 +240,13 @@ class Command(BaseCommand):
             extra={"event": "worker_start"},
         )
         logger.info(
-            "%s; %s; %d task functions in %s",
+            "%s; %s; %s",
             _queues_of(options),
             _capacity_of(loop),
-            len(loop.registry),
-            ", ".join(modules) or "no tasks.py of any installed app",
+            in_words(loop.registry, modules, options.backends),
         )
         _say_what_is_kept(loop)
-        if not loop.registry:
+        if not loop.registry and not served(options.backends):
             logger.warning(
                 "No task function was found: decorate one with @background in the tasks.py of an "
                 "app that is in INSTALLED_APPS"
@@ -326,7 +325,7 @@ def _place_of(database: BaseDatabaseWrapper) -> str:
 
 def _warn_if_never_used(queue: str, tasks: Tasks) -> None:
     """A misspelt queue would otherwise idle without a word."""
-    declared = {proxy.queue for proxy in tasks._tasks.values()}
+    declared = {proxy.queue for proxy in tasks._tasks.values()} | allowed_queues()
     try:
         is_used = queue in declared or any(
             model.objects.using(get_store().using).filter(queue=queue).exists()
