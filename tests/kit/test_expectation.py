@@ -121,7 +121,9 @@ def test_assert_enqueued_does_not_count_what_runs_or_has_failed(send):
 def test_assert_enqueued_with_a_detail_that_there_is_not_is_refused(send):
     with pytest.raises(InvalidOptionTypeError, match="nothing is known of quue"):
         assert_enqueued(send, quue="mail")
-    with pytest.raises(InvalidOptionTypeError, match="is no task function"):
+    with pytest.raises(
+        InvalidOptionTypeError, match="is no task function; give what @background or @task"
+    ):
         assert_enqueued(len)
 
 
