@@ -45,7 +45,9 @@ def patience(given: Any) -> float:
 def count(given: Any) -> int:
     """Read how many there are to be."""
     number = _whole(given)
-    if number is None or number < 1:
+    if number is None:
+        raise ArgumentTypeError(f"{given!r} is no whole number; use 1 or more")
+    if number < 1:
         raise ArgumentTypeError(f"{given} would run nothing; use 1 or more")
     return number
 
