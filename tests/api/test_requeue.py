@@ -185,6 +185,11 @@ def test_requeue_refuses_what_cannot_be(older_than, options):
 # -- the command -----------------------------------------------------------------------------------
 
 
+SPARED = (
+    "1 left to workers that are alive; one that was killed counts as alive until its lease is over"
+)
+
+
 def command(*args, **options):
     out = StringIO()
     call_command("requeue_stale_tasks", *args, stdout=out, **options)
@@ -195,11 +200,11 @@ def test_command_says_what_it_did():
     claimed(gone()), claimed(living())
     assert command("--older-than", "1h", "--dry-run") == [
         "Would take back 1 of 2 tasks",
-        "1 left to workers that are alive",
+        SPARED,
     ]
     assert command("--older-than", "1h") == [
         "Found 2 tasks: 1 requeued, 0 failed, 0 cancelled",
-        "1 left to workers that are alive",
+        SPARED,
     ]
     assert command("--older-than", "1h", "--force", "--mark-failed") == [
         "Found 1 tasks: 0 requeued, 1 failed, 0 cancelled",

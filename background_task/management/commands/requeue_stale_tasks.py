@@ -68,4 +68,7 @@ class Command(BaseCommand):
         if done.forced:
             self.stdout.write(f"{done.forced} of them from workers that are alive")
         if done.spared:
-            self.stdout.write(f"{done.spared} left to workers that are alive")
+            self.stdout.write(
+                f"{done.spared} left to workers that are alive; one that was killed counts as "
+                "alive until its lease is over"
+            )
