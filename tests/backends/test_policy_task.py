@@ -14,6 +14,7 @@ from background_task.exceptions import (
 )
 from background_task.models import CompletedTask, Gate, Task as Row
 from background_task.policy_task import PolicyTask
+from background_task.queued_task import find_queued
 from background_task.task_framework import TaskResultStatus
 from background_task.task_result import task_of
 from tests.backends import tasks
@@ -194,3 +195,16 @@ def test_progress_can_be_told_of():
     result = finished(tasks.tell_progress.enqueue())
     assert result.return_value == "1 tests.backends.tasks.tell_progress"
     assert CompletedTask.objects.get().task_name == "tests.backends.tasks.tell_progress"
+
+
+def test_what_was_said_first_stays_when_more_is_said():
+    tasks.fail.using(expires=timedelta(hours=1)).using(timeout=3).enqueue()
+    policy = task_of(Row.objects.get()).policy()
+    assert (policy.expires, policy.timeout) == (timedelta(hours=1), timedelta(seconds=3))
+
+
+def test_another_function_in_the_place_of_one_is_another(monkeypatch):
+    path = tasks.echo.module_path
+    assert find_queued(path, "default").policy.max_attempts == 1
+    monkeypatch.setattr(tasks, "echo", tasks.echo.using(max_attempts=4))
+    assert find_queued(path, "default").policy.max_attempts == 4

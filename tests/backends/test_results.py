@@ -201,3 +201,14 @@ def test_a_result_whose_value_is_not_to_be_kept_says_none(settings):
 
 def test_a_key_that_is_no_text_becomes_text():
     assert finished(tasks.echo.enqueue({1: {2: 3}})).return_value == {"1": {"2": 3}}
+
+
+def test_errors_that_belong_to_no_attempt_do_no_harm():
+    result = finished(tasks.fail.enqueue())
+    (row,) = CompletedTask.objects.all()
+    for number in ("9", "-5", "0"):
+        errors = row.errors.replace('"attempt":1', f'"attempt":{number}')
+        assert errors != row.errors
+        CompletedTask.objects.update(errors=errors)
+        result.refresh()
+        assert (result.attempts, len(result.errors)) == (1, 1)
