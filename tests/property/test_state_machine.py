@@ -26,6 +26,7 @@ from background_task.policy import Policy
 from background_task.store import Fleet, Store, get_store
 from background_task.store.archive import Archive
 from background_task.store.group import GroupStore
+from background_task.store.selection import Selection
 from tests.property.model import KNOWN, LEASE, MAX_ATTEMPTS, MAX_RUN_TIME, Model, Row
 
 pytestmark = pytest.mark.slow
@@ -37,6 +38,8 @@ QUEUES = (None, "a", "b")
 
 PICK = st.integers(0, 9)
 QUEUE = st.sampled_from(QUEUES)
+#: Failed or not -> the words for it; none for either.
+ENDED = {None: (), True: ("failed",), False: ("succeeded", "discarded", "cancelled")}
 OFFSET = st.sampled_from([-90, -1, 0, 1, 90]).map(lambda seconds: seconds * SECOND)
 SECONDS = st.sampled_from([0, 0, 0, 0, 1, 30, 60, 61, 3601, 90_000])
 REPEAT = st.sampled_from([30, 0, 3600])
@@ -321,7 +324,8 @@ class Tables(RuleBasedStateMachine):
     )
     def prune(self, offset, failed, queue):
         archive, moment = Archive(self.store.using), self.now + offset
-        rows = archive.older_than(moment, failed=failed, queue=queue)
+        statuses = ENDED[failed]
+        rows = archive.older_than(moment, statuses=statuses, selection=Selection(queue=queue))
         deleted = sum(archive.purge(rows, batch_size=2))
         assert deleted == self.model.prune(moment, failed=failed, queue=queue)
 
