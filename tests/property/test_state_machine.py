@@ -324,8 +324,7 @@ class Tables(RuleBasedStateMachine):
     )
     def prune(self, offset, failed, queue):
         archive, moment = Archive(self.store.using), self.now + offset
-        statuses = ENDED[failed]
-        rows = archive.older_than(moment, statuses=statuses, selection=Selection(queue=queue))
+        rows = archive.older_than(moment, statuses=ENDED[failed], selection=Selection(queue=queue))
         deleted = sum(archive.purge(rows, batch_size=2))
         assert deleted == self.model.prune(moment, failed=failed, queue=queue)
 
