@@ -23,9 +23,11 @@ def main():
     django.setup()
     from django.contrib import admin
 
+    from background_task import api
     from background_task.admin import TaskAdmin, inc_priority
     from background_task.models import CompletedTask, Task
     from background_task.tasks import tasks
+    from tests.backends.tasks import add
 
     ran = []
     proxy = tasks.background(name="routed")(lambda: ran.append(1))
@@ -60,6 +62,14 @@ def main():
     def archive():
         assert row.create_completed_task() == CompletedTask.objects.get()
 
+    def queue_by_a_backend():
+        result = add.enqueue(1, second=2)
+        assert add.get_result(result.id).status == "READY"
+        assert [done.id for done in api.process_tasks(backend="default")] == [result.id]
+        result.refresh()
+        assert result.return_value == 3
+        assert CompletedTask.objects.get()._state.db == "replica"
+
     deeds = (
         run_task,
         run_next_task,
@@ -68,6 +78,7 @@ def main():
         lock,
         repeat,
         archive,
+        queue_by_a_backend,
     )
     {deed.__name__: deed for deed in deeds}[sys.argv[1]]()
     print("done")  # noqa: T201

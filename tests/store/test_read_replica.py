@@ -17,6 +17,7 @@ DEEDS = (
     "lock",
     "repeat",
     "archive",
+    "queue_by_a_backend",
 )
 
 
