@@ -125,3 +125,16 @@ def statements():
     keeper = Statements()
     with connection.execute_wrapper(keeper):
         yield keeper
+
+
+def add_behind_a_backlog(store, *, backlog, queues):
+    """A row in each of these queues, and 4000 more urgent ones in another; the planner knows."""
+    params = encode((), {})
+    row = {"task_name": "known", "task_params": params, "task_hash": task_hash("known", params)}
+    row |= {"queue": backlog, "priority": 5, "run_at": store.now() - timedelta(hours=1)}
+    store.add_many([Task(**row) for _ in range(4000)])
+    for queue in queues:
+        add(store, queue=queue)
+    with connection.cursor() as cursor:
+        if connection.vendor != "mysql":  # there it would commit
+            cursor.execute("ANALYZE background_task")

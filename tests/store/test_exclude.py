@@ -3,14 +3,11 @@
 from datetime import timedelta
 
 import pytest
-from django.db import connection
 
-from background_task.models import Task
-from background_task.payload import encode, task_hash
 from background_task.store import Due, Store
 from background_task.store.levels import MOST_QUEUES
 from tests.store.cost import measured
-from tests.store.rows import NAMES, add
+from tests.store.rows import NAMES, add, add_behind_a_backlog
 
 QUEUES = ("a", "b", "", None)
 
@@ -73,15 +70,7 @@ def test_look_beside_an_excluded_queue_tells_what_comes_elsewhere(either):
 
 
 def test_claim_beside_an_excluded_backlog_does_not_read_it(store):
-    params = encode((), {})
-    row = {"task_name": "known", "task_params": params, "task_hash": task_hash("known", params)}
-    row |= {"queue": "left", "priority": 5, "run_at": store.now() - timedelta(hours=1)}
-    store.add_many([Task(**row) for _ in range(4000)])
-    for queue in ("other", None):
-        add(store, queue=queue)
-    with connection.cursor() as cursor:
-        if connection.vendor != "mysql":  # there it would commit
-            cursor.execute("ANALYZE background_task")
+    add_behind_a_backlog(store, backlog="left", queues=("other", None))
     some = store.without(["left"])
     with measured() as cost:
         assert len(some.claim("w", NAMES, limit=5)) == 2
