@@ -12,10 +12,12 @@ from ..exceptions import InvalidTaskError
 from ..schedule import as_local
 from ..settings import app_settings
 from ..signals import task_failed, task_rescheduled
+from .attempt_log import AttemptLog
 from .completed import CompletedTask, CompletedTaskQuerySet
 from .flow import Gate, Pause, Permit
 from .queryset import TaskManager, TaskQuerySet
 from .record import TaskRecord
+from .rollup import Dashboard, Queue, QueueSample, Rollup
 from .schedule import Schedule
 from .task import Task
 from .turn import TURNS, Turn
@@ -23,12 +25,17 @@ from .worker import Worker
 
 __all__ = [
     "TURNS",
+    "AttemptLog",
     "CompletedTask",
     "CompletedTaskQuerySet",
+    "Dashboard",
     "Gate",
     "InvalidTaskError",
     "Pause",
     "Permit",
+    "Queue",
+    "QueueSample",
+    "Rollup",
     "Schedule",
     "Task",
     "TaskManager",

@@ -64,6 +64,8 @@ class TaskRecord(Result):
     backend = models.CharField(max_length=64, null=True, editable=False)
     #: What this call says about retries, limits and the like, in JSON; null if nothing.
     options = models.TextField(null=True, editable=False)
+    #: Where the call came from, for distributed tracing: W3C headers in JSON; null if nobody asks.
+    trace_context = models.TextField(null=True, editable=False)
 
     class Meta:
         abstract = True

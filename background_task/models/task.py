@@ -56,6 +56,10 @@ class Task(TaskRecord):
 
     class Meta:
         db_table = "background_task"
+        permissions: ClassVar = [
+            ("run_task", "Can run tasks now and try them anew"),
+            ("cancel_task", "Can cancel and discard tasks"),
+        ]
         indexes: ClassVar = [
             models.Index(
                 name="bgtask_claim",

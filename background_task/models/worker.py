@@ -23,6 +23,10 @@ class Worker(models.Model):
     heartbeat_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     stopped_at = models.DateTimeField(null=True, blank=True)
+    #: At its last heartbeat: the memory of its process, and how many runs it has ended. Null if
+    #: nobody can tell.
+    memory_bytes = models.BigIntegerField(null=True, editable=False)
+    processed = models.BigIntegerField(null=True, editable=False)
 
     def __str__(self) -> str:
         return self.name

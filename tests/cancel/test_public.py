@@ -182,7 +182,7 @@ def chosen(rows):
 
 
 def test_admin_cancels_all_that_is_chosen_in_batches(job, monkeypatch):
-    monkeypatch.setattr("background_task.admin.BATCH_SIZE", 2)
+    monkeypatch.setattr("background_task.admin.action.BATCH_SIZE", 2)
     for number in range(5):
         job(number)
     get_store().claim_one(job(5).pk, "w")

@@ -11,8 +11,8 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
-from .models import CompletedTask, Task
-from .models.completed import STATUSES
+from ..models import CompletedTask, Task
+from ..models.completed import STATUSES
 
 if TYPE_CHECKING:
     AnyModelAdmin = admin.ModelAdmin[Any]

@@ -2,26 +2,77 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import astuple
 from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db import router
+from django.db.models import F, QuerySet
 from django.http import HttpRequest
 
-from .models import Task
-from .retrying import retry_rows
-from .store import get_store, task_database
-from .store.again import failed_tasks
-from .store.selection import Selection
-from .tasks import autodiscover, tasks
-from .wakeup import notify_after_commit
-from .worker.stale import Requeued, Rule, requeue_stale
+from ..cancellation import cancel
+from ..models import Task
+from ..retrying import retry_rows
+from ..store import get_store, task_database
+from ..store.again import failed_tasks
+from ..store.selection import Selection
+from ..tasks import autodiscover, tasks
+from ..wakeup import notify_after_commit
+from ..worker.stale import Requeued, Rule, requeue_stale
 
 #: Keys that fit into one statement of any database.
 BATCH_SIZE = 500
+#: What is said of tasks that somebody cancels.
+CANCELLED_AS = {
+    "cancelled": "cancelled",
+    "requested": "asked to end",
+    "finished": "finished already",
+    "gone": "gone already",
+}
+
+
+@admin.action(description="priority += 1")
+def inc_priority(
+    modeladmin: admin.ModelAdmin[Any], request: HttpRequest, queryset: QuerySet[Any]
+) -> None:
+    """Raise the priority, touching no other column of the rows."""
+    _add_to_priority(queryset, 1)
+
+
+@admin.action(description="priority -= 1")
+def dec_priority(
+    modeladmin: admin.ModelAdmin[Any], request: HttpRequest, queryset: QuerySet[Any]
+) -> None:
+    """Lower the priority, touching no other column of the rows."""
+    _add_to_priority(queryset, -1)
+
+
+@admin.action(description="Cancel", permissions=["change"])
+def cancel_tasks(
+    modeladmin: admin.ModelAdmin[Any], request: HttpRequest, queryset: QuerySet[Any]
+) -> None:
+    """Cancel the selected tasks, each in a transaction of its own, and say what became of them."""
+    keys = list(queryset.order_by("pk").values_list("pk", flat=True))
+    rows = Task.objects.using(router.db_for_write(Task))
+    counts: Counter[str] = Counter()
+    for start in range(0, len(keys), BATCH_SIZE):
+        for task in rows.filter(pk__in=keys[start : start + BATCH_SIZE]):
+            counts[cancel(task)] += 1
+    counts["finished"] += len(keys) - counts.total()
+    said = ", ".join(f"{count} {CANCELLED_AS[what]}" for what, count in counts.items() if count)
+    modeladmin.message_user(request, f"{said or 'No task was chosen'}.")
+
+
+def _add_to_priority(queryset: QuerySet[Any], step: int) -> None:
+    """Update the selected rows in batches that fit into one statement of any database."""
+    rows: QuerySet[Any] = queryset.model._default_manager.using(router.db_for_write(queryset.model))
+    chosen = list(queryset.order_by("pk").values_list("pk", flat=True))
+    for start in range(0, len(chosen), BATCH_SIZE):
+        batch = chosen[start : start + BATCH_SIZE]
+        rows.filter(pk__in=batch).update(priority=F("priority") + step)
 
 
 @admin.action(description="Run now", permissions=["change"])

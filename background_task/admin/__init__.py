@@ -1,0 +1,29 @@
+"""The lists and pages in Django's admin; importing it registers them.
+
+The package replaces the module of the same name of django-background-tasks, whose names are here.
+"""
+
+from __future__ import annotations
+
+from .action import cancel_tasks, dec_priority, inc_priority, run_now, take_back, try_anew
+from .completed import CompletedTaskAdmin
+from .pause import PauseAdmin
+from .schedule import ScheduleAdmin
+from .task import TaskAdmin
+from .warning import no_worker_warning
+from .worker import WorkerAdmin
+
+__all__ = [
+    "CompletedTaskAdmin",
+    "PauseAdmin",
+    "ScheduleAdmin",
+    "TaskAdmin",
+    "WorkerAdmin",
+    "cancel_tasks",
+    "dec_priority",
+    "inc_priority",
+    "no_worker_warning",
+    "run_now",
+    "take_back",
+    "try_anew",
+]

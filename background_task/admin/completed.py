@@ -1,0 +1,31 @@
+"""The archive: the list of finished tasks, and the page of one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.contrib import admin
+
+from ..models import CompletedTask
+from .action import try_anew
+from .column import COLUMNS, SHOWN, OwnerAliveMixin, ResultMixin
+from .listing import BackendFilter, FinishedStatusFilter, TaskListMixin
+
+if TYPE_CHECKING:
+    CompletedTaskModelAdmin = admin.ModelAdmin[CompletedTask]
+else:  # Django's class takes no parameters when the program runs
+    CompletedTaskModelAdmin = admin.ModelAdmin
+
+
+@admin.register(CompletedTask)
+class CompletedTaskAdmin(ResultMixin, OwnerAliveMixin, TaskListMixin, CompletedTaskModelAdmin):
+    """Tasks that are done, failed for good, or cancelled."""
+
+    list_display = (*COLUMNS, "failed_at", "cancelled_at")
+    list_filter = (
+        *(FinishedStatusFilter, BackendFilter, "task_name", "queue"),
+        *((name, admin.EmptyFieldListFilter) for name in ("failed_at", "cancelled_at")),
+    )
+    search_fields = ("task_name", "task_params")
+    actions = (try_anew,)
+    readonly_fields = (*SHOWN, "return_value", "discarded_at", "cancelled_at")

@@ -1,0 +1,99 @@
+"""The list of periodic tasks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from ..declaration import EPOCH
+from ..exceptions import InvalidOptionError
+from ..models import Schedule
+from ..recurrence import Rule, parse, upcoming
+from ..recurrence.zone import instant
+from ..schedule import as_local
+from ..store import get_store, task_database
+from ..store.schedule import Schedules
+from ..tasks import autodiscover, tasks
+from ..worker.served import all_declared
+
+if TYPE_CHECKING:
+    ScheduleModelAdmin = admin.ModelAdmin[Schedule]
+else:  # Django's class takes no parameters when the program runs
+    ScheduleModelAdmin = admin.ModelAdmin
+
+
+@admin.register(Schedule)
+class ScheduleAdmin(ScheduleModelAdmin):
+    """When periodic tasks tick; code says when, people may pause, resume and run them."""
+
+    list_display = (
+        *("name", "task_name", "in_words", "next_times", "is_paused", "last_tick_at", "seen_at"),
+    )
+    list_filter = ("is_paused",)
+    search_fields = ("name", "task_name")
+    actions = ("pause", "resume", "run_now")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Code declares schedules."""
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Schedule | None = None) -> list[str]:
+        """Show all, let nothing be typed in."""
+        return [field.name for field in Schedule._meta.fields if field.editable]
+
+    @admin.display(description="when")
+    def in_words(self, obj: Schedule) -> str:
+        """Return the rule as a phrase."""
+        rule = _rule_of(obj)
+        return obj.rule if rule is None else rule.in_words()
+
+    @admin.display(description="next times")
+    def next_times(self, obj: Schedule) -> str:
+        """Return the next five ticks by the project's clock."""
+        rule = _rule_of(obj)
+        if obj.is_paused or rule is None:
+            return "none while it is paused" if obj.is_paused else "unknown to this version"
+        times = upcoming(rule, start=EPOCH, after=timezone.now())
+        return ", ".join(f"{as_local(moment):%Y-%m-%d %H:%M:%S}" for moment in times)
+
+    @admin.action(description="Pause", permissions=["change"])
+    def pause(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:
+        """Put no ticks of these into the queue until further notice."""
+        schedules = Schedules(task_database())
+        paused = sum(schedules.pause(row.key) for row in queryset)
+        self.message_user(request, f"Paused: {paused}")
+
+    @admin.action(description="Resume", permissions=["change"])
+    def resume(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:
+        """Go on with the next tick; what was missed is dropped."""
+        schedules, now = Schedules(task_database()), instant(get_store().now())
+        keys = {row.key for row in queryset if row.is_paused}
+        rows = [row for key, row in schedules.read().items() if key in keys]
+        resumed = [schedules.resume(row, now=now) for row in rows]
+        self.message_user(request, f"Resumed: {len(list(filter(None, resumed)))}")
+
+    @admin.action(description="Run now", permissions=["change"])
+    def run_now(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:
+        """Put a run of each into the queue that is due now; the ticks go on as ever."""
+        autodiscover()
+        declarations = all_declared(tasks._tasks)
+        for row in queryset:
+            if row.name not in declarations:
+                text = f"Not run: {row.name} is not declared by the code of this process."
+                self.message_user(request, text, messages.WARNING)
+                continue
+            declaration = declarations[row.name]
+            declaration.call(timezone.now(), *declaration.arguments())
+            self.message_user(request, f"Put a run of {row.name} into the queue.")
+
+
+def _rule_of(row: Schedule) -> Rule | None:
+    """Return the rule of a row; None if a version wrote it that had more kinds of them."""
+    try:
+        return parse(row.rule)
+    except InvalidOptionError:
+        return None
