@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import sqlite3
 import tempfile
+import time
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
@@ -41,10 +42,20 @@ class Host(ABC):
 
     @abstractmethod
     def numbers(self, count: int) -> str:
-        """Return a table expression of so many rows."""
+        """Return a table expression of so many rows, with the column ``i``."""
 
     def uuid(self) -> str:
         """Return an expression for a new UUID."""
+        raise NotImplementedError
+
+    def ordered_uuid(self, first: int) -> str:
+        """Return an expression for a UUID of version 7, for the row ``i`` of ``numbers``.
+
+        Rows of real use were made one after another, so their keys lie beside each other.
+
+        Args:
+            first: The milliseconds since 1970 of the first one; twenty share a millisecond.
+        """
         raise NotImplementedError
 
     @abstractmethod
@@ -67,7 +78,9 @@ class Host(ABC):
             there = [column[0] for column in cursor_of(connection, table.name)]
             common = {column[0] for column in cursor_of(connection, target)}
             columns = [name for name in there if name in common and name not in table.serial]
-            changes = dict.fromkeys(table.uuids, self.uuid())
+            first = int(time.time() * 1000) - count // 20
+            uuid = self.ordered_uuid(first) if table.are_uuids_ordered else self.uuid()
+            changes = dict.fromkeys(table.uuids, uuid)
             changes |= table.finish if finished else {}
             values = ", ".join(changes.get(name, f"seed.{quoted(name)}") for name in columns)
             names = ", ".join(quoted(name) for name in columns)
@@ -127,6 +140,13 @@ class Files(Host):
 
     def uuid(self) -> str:
         return "lower(hex(randomblob(16)))"
+
+    def ordered_uuid(self, first: int) -> str:
+        random = "substr(lower(hex(randomblob(8))), 1, {})"
+        return (
+            f"printf('%012x', {first} + i / 20) || '7' || {random.format(3)} || '8' || "
+            f"{random.format(15)}"
+        )
 
     def settle(self, place: Place) -> None:
         with self.connect(place) as connection:

@@ -71,10 +71,17 @@ class PostgreSQLHost(Host):
         return contextlib.closing(psycopg.connect(place.url(), autocommit=True))
 
     def numbers(self, count: int) -> str:
-        return f"generate_series(1, {count})"
+        return f"generate_series(1, {count}) AS numbers(i)"
 
     def uuid(self) -> str:
         return "gen_random_uuid()"
+
+    def ordered_uuid(self, first: int) -> str:
+        random = "substr(md5(random()::text), 1, {})"
+        return (
+            f"(lpad(to_hex({first} + i / 20), 12, '0') || '7' || {random.format(3)} || '8' || "
+            f"{random.format(15)})::uuid"
+        )
 
     def settle(self, place: Place) -> None:
         with self.connect(place) as connection:

@@ -20,6 +20,8 @@ class Table:
     serial: tuple[str, ...] = ("id",)
     #: Columns that need a new UUID in each row.
     uuids: tuple[str, ...] = ()
+    #: Whether these begin with the time, as those of version 7 do.
+    are_uuids_ordered: bool = False
     #: The condition for rows that are not finished.
     unfinished: str = "1 = 1"
     #: A query for the number of tasks that failed; there must be none.

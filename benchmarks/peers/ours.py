@@ -18,6 +18,7 @@ class Ours(Peer):
     table = Table(
         "background_task",
         uuids=("uid",),
+        are_uuids_ordered=True,
         failed="SELECT (SELECT count(*) FROM background_task WHERE last_error <> '') "
         "+ (SELECT count(*) FROM background_task_completedtask WHERE failed_at IS NOT NULL)",
         finished="background_task_completedtask",
