@@ -68,6 +68,24 @@ class Parameters:
         """The names of the parameters; None if the function does not tell them."""
         return None if self._signature is None else tuple(self._signature.parameters)
 
+    @property
+    def rest(self) -> str | None:
+        """The name of the parameter that takes all other keywords; None if there is none."""
+        for name, parameter in self._signature.parameters.items() if self._signature else ():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                return name
+        return None
+
+    def positions(self, count: int) -> list[str | None]:
+        """Return the names of so many positional arguments, None for one that has no name."""
+        names: list[str | None] = []
+        for name, parameter in self._signature.parameters.items() if self._signature else ():
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                names += [name] * (count - len(names))
+            elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+                names.append(name)
+        return [*names[:count], *[None] * (count - len(names))]
+
     def named(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the arguments of a call by name, defaults included as far as a row can hold them.
 

@@ -68,6 +68,7 @@ class Policy:
         repeat_on_failure: Whether a repeating task goes on after it has failed for good.
         max_concurrency: How many may run at once, over all workers; None for any number.
         rate_limit: How many may start within a period, over all workers; None for any number.
+        sensitive: Whether nobody is shown arguments and return value; see ``masking``.
         problems: What could not be read in a row's own options, and was left out.
     """
 
@@ -82,6 +83,7 @@ class Policy:
     repeat_on_failure: bool = False
     max_concurrency: int | None = None
     rate_limit: RateLimit | None = None
+    sensitive: bool = False
     problems: tuple[str, ...] = field(default=(), compare=False)
 
     @property

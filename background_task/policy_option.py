@@ -40,6 +40,7 @@ class PolicyOptions(TypedDict, total=False):
     repeat_on_failure: bool | None
     max_concurrency: int | None
     rate_limit: RateLimitLike | None
+    sensitive: bool | None
 
 
 POLICY_OPTIONS = tuple(PolicyOptions.__annotations__)
@@ -215,4 +216,5 @@ OPTIONS = {
     "repeat_on_failure": _plain("go_on", _flag("repeat_on_failure")),
     "max_concurrency": _plain("running", max_concurrency),
     "rate_limit": PolicyOption("rate", RateLimit.make, RateLimit.to_json, RateLimit.make),
+    "sensitive": _plain("sensitive", _flag("sensitive")),
 }

@@ -48,6 +48,7 @@ class PolicyTask(GenericTask[P, R], Generic[P, R]):
         repeat_on_failure: Whether a repeating task goes on after it has failed for good.
         max_concurrency: How many may run at once.
         rate_limit: How many may start within a period.
+        sensitive: Whether nobody is shown arguments and return value.
         concurrency_key: What shares these limits; see ``background``.
         unique: Which calls may have one task at a time only; see ``background``.
         unique_until: Until when.
@@ -70,6 +71,7 @@ class PolicyTask(GenericTask[P, R], Generic[P, R]):
     repeat_on_failure: bool | None = None
     max_concurrency: int | None = None
     rate_limit: RateLimitLike | None = None
+    sensitive: bool | None = None
     concurrency_key: KeyLike | None = None
     unique: UniqueLike | None = None
     unique_until: Until | None = None

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.exceptions import SuspiciousOperation
 from django.utils.module_loading import import_string
 
+from .call import Parameters
 from .limiter import of_function
 from .policy import ONCE, Policy
 from .policy_task import PolicyTask, parameters_of
@@ -34,6 +35,11 @@ class QueuedTask:
     def task_function(self) -> Callable[..., Any]:
         """The undecorated function."""
         return self.task.func
+
+    @property
+    def parameters(self) -> Parameters:
+        """What a call takes."""
+        return parameters_of(self.task)
 
     def limit_text(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
         """Return what a call's limit is shared by, as people read it."""

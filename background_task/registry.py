@@ -9,7 +9,19 @@ from typing import Any, Protocol, TypeAlias
 from django.apps import apps
 from django.utils.module_loading import module_has_submodule
 
-from .attempt import Claim
+
+class Called(Protocol):
+    """What tells which function a row or a claim calls."""
+
+    @property
+    def task_name(self) -> str:
+        """The name of the function."""
+        ...
+
+    @property
+    def backend(self) -> str | None:
+        """The alias of the backend that queued it."""
+        ...
 
 
 class Registered(Protocol):
@@ -24,7 +36,7 @@ class Registered(Protocol):
 Registry: TypeAlias = Mapping[str, Registered]
 
 
-def find(registry: Registry, claim: Claim) -> Registered | None:
+def find(registry: Registry, claim: Called) -> Registered | None:
     """Return the function of a row; None if this process does not have it.
 
     That of ``@background`` stands in the registry. The path of a task that a backend of

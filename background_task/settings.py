@@ -67,6 +67,13 @@ def _yes_or_no(value: Any) -> str | None:
     return None if isinstance(value, bool) else "True or False"
 
 
+def _names(value: Any) -> str | None:
+    is_list = isinstance(value, list | tuple | set | frozenset)
+    if not is_list or not all(isinstance(name, str) and name.strip() for name in value):
+        return "a list of names, such as ['password', 'token']"
+    return None
+
+
 def _schedules(value: Any) -> str | None:
     return None if isinstance(value, dict) else "a dict of names and schedules"
 
@@ -158,6 +165,7 @@ SETTINGS = {
         Setting("MAX_RESULT_BYTES", 65_536, _result_bytes),
         Setting("RETAIN", ByHistory(), _retention),
         Setting("EAGER", False, _yes_or_no),
+        Setting("MASK", [], _names),
     )
 }
 
@@ -262,6 +270,18 @@ class AppSettings:
         return bool(
             getattr(settings, "BACKGROUND_TASK_EAGER", False)
         )  # asked by each call: in haste
+
+    @property
+    def BACKGROUND_TASK_MASK(self) -> tuple[str, ...]:  # noqa: N802
+        """Parts of the names of arguments that nobody is shown, as ``str.casefold`` has them.
+
+        Of a value that cannot work, the one part that is in all names.
+        """
+        setting = SETTINGS["MASK"]
+        value = setting.read()
+        if not value:
+            return ()
+        return ("",) if setting.rule(value) else tuple(name.strip().casefold() for name in value)
 
 
 app_settings = AppSettings()

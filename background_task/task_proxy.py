@@ -178,6 +178,8 @@ class TaskProxy(Generic[P, R]):
         other.queue = given.pop("queue", self.queue)
         other.remove_existing_tasks = given.pop("remove_existing_tasks", self.remove_existing_tasks)
         other._given = {**self._given, **given}
+        if "sensitive" in policy and policy["sensitive"] is None:
+            policy["sensitive"] = self.policy.sensitive or None
         if policy:
             other._overrides = overrides(policy, earlier=self._overrides)
         other.uniqueness = Uniqueness.make(unique, of=self._parameters, earlier=self.uniqueness)

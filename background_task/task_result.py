@@ -50,11 +50,14 @@ def options_of(task: Task[..., Any]) -> str | None:
     """Return the ``options`` of a row that is to run a task: what was said of this very call.
 
     A function's own number of attempts goes with each row, too: of one that may be tried only once,
-    a worker that does not know the function must not claim anything ahead.
+    a worker that does not know the function must not claim anything ahead. So does that it is
+    sensitive: who does not know the function must not show anything, either.
     """
     text = task.overrides if isinstance(task, PolicyTask) else None
     if isinstance(task, PolicyTask) and task.max_attempts is not None:
         text = overrides({"max_attempts": task.max_attempts}, earlier=text)
+    if isinstance(task, PolicyTask) and task.sensitive:
+        text = overrides({"sensitive": True}, earlier=text)
     if task.run_after is None:
         return text
     stored = {} if text is None else dict(parse_overrides(text))

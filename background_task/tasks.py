@@ -17,6 +17,7 @@ from .immediate import runs_at_once
 from .limiter import LIMIT_OPTIONS, LimitKey
 from .models import Task
 from .policy import Policy
+from .policy_option import overrides
 from .registry import import_task_modules
 from .runner import DBTaskRunner, PoolRunner, bg_runner
 from .schedule import ScheduleLike, TaskSchedule
@@ -104,7 +105,7 @@ class Tasks:
             priority: The default priority; the schedule's, if that names one, comes first.
             **declared: What becomes of a run that fails, takes too long, or comes too late:
                 ``max_attempts``, ``backoff``, ``retry_on``, ``discard_on``, ``timeout``,
-                ``expires``, ``keep_result``, ``repeat_on_failure``. See ``Policy``.
+                ``expires``, ``keep_result``, ``repeat_on_failure``, ``sensitive``. See ``Policy``.
                 Which tasks there may be one of at a time: ``unique``, ``unique_until``,
                 ``on_conflict``. See ``Uniqueness``. And how many may run, or start within a
                 period: ``max_concurrency``, ``rate_limit``, ``concurrency_key``.
@@ -139,6 +140,8 @@ class Tasks:
                 self._runner,
             )
             proxy.policy = policy
+            if policy.sensitive:  # whoever does not know the function has to know, too
+                proxy._overrides = overrides({"sensitive": True})
             proxy.uniqueness = Uniqueness.make(unique, of=proxy._parameters)
             proxy.limit_key = LimitKey.make(
                 limit.get("concurrency_key"), of=proxy._parameters, is_limited=policy.is_limited
