@@ -31,7 +31,8 @@ class Claim:
     owner: str
     uid: UUID
     task_name: str
-    task_params: str
+    #: Nor what it was given: the repr of a claim is what a careless log line shows.
+    task_params: str = field(repr=False)
     verbose_name: str | None
     queue: str | None
     priority: int
@@ -69,7 +70,7 @@ class Succeeded:
         result: What it returned, as it is stored; None for None, and where it is not to be kept.
     """
 
-    result: str | None = None
+    result: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -167,7 +166,7 @@ def _signature_of(function: Any) -> inspect.Signature | None:
 def _iterate(calls: Any) -> Iterator[Any]:
     if not isinstance(calls, Iterable) or isinstance(calls, str | bytes | Mapping):
         raise InvalidOptionTypeError(
-            f"{reprlib.repr(calls)} holds no calls; "
+            f"a value of type {type(calls).__name__} holds no calls; "
             "give an iterable of (args, kwargs), such as [((7,), {})]"
         )
     return iter(calls)
@@ -184,6 +183,6 @@ def _read(call: Any) -> tuple[Sequence[Any], dict[str, Any]]:
                 )
             return args, dict(kwargs)
     raise InvalidOptionTypeError(
-        f"{reprlib.repr(call)} is not (args, kwargs); "
+        f"a value of type {type(call).__name__} is not (args, kwargs); "
         "give a pair, such as ((7,), {}) or ((), {'text': 'Hello'})"
     )

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -66,8 +66,8 @@ class Declaration:
     name: str
     callee: Callee
     rule: Rule
-    args: Arguments
-    kwargs: Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+    args: Arguments = field(repr=False)
+    kwargs: Mapping[str, Any] | Callable[[], Mapping[str, Any]] = field(repr=False)
     catch_up: CatchUp
 
     @classmethod
@@ -351,13 +351,12 @@ def _begins_now(schedule: Any) -> bool:
 def _check_arguments(args: Any, kwargs: Any) -> None:
     if not isinstance(args, list | tuple):
         raise InvalidOptionTypeError(
-            f"args {payload.text.brief(args)} is of type {type(args).__name__}; use a list, or a "
-            "function that returns one"
+            f"args is of type {type(args).__name__}; use a list, or a function that returns one"
         )
     if not isinstance(kwargs, Mapping) or not all(isinstance(name, str) for name in kwargs):
         raise InvalidOptionTypeError(
-            f"kwargs {payload.text.brief(kwargs)} is no dict with names as keys; use one, or a "
-            "function that returns one"
+            f"kwargs, of type {type(kwargs).__name__}, is no dict with names as keys; use one, or "
+            "a function that returns one"
         )
     if options := [name for name in RESERVED if name in kwargs]:
         raise InvalidOptionTypeError(

@@ -148,8 +148,8 @@ class LimitKey:
             key = self.by(*args, **kwargs)
             if not isinstance(key, str):
                 raise InvalidOptionTypeError(
-                    f"concurrency_key of {of.name} returned {brief(key)}, which is of type "
-                    f"{type(key).__name__}; return a text"
+                    f"concurrency_key of {of.name} returned a value of type {type(key).__name__}; "
+                    "return a text"
                 )
             return f"key {key}"
         named = of.named(args, kwargs)

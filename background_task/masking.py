@@ -5,18 +5,18 @@ The columns of the row hold everything: who may read the database may read it al
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from . import payload
 from .exceptions import InvalidOptionError, InvalidOptionTypeError, InvalidPayloadError
+from .mask import MASK, masked_all, masked_arguments
 from .policy_option import OPTIONS, parse_overrides
 from .registry import find
 from .settings import app_settings
 from .tasks import tasks
 
-#: Stands in the place of what is not shown.
-MASK = "********"
+__all__ = ["MASK", "hides", "is_sensitive", "masked_call", "masked_params"]
+
 #: The key under which a row says whether it is sensitive.
 KEY = OPTIONS["sensitive"].key
 
@@ -73,20 +73,11 @@ def masked_call(row: Call) -> tuple[list[Any], dict[str, Any]]:
     """
     args, kwargs = payload.decode(row.task_params, load=False)
     if is_sensitive(row):
-        return [MASK] * len(args), dict.fromkeys(kwargs, MASK)
+        return masked_all(args, kwargs)
     if not (names := app_settings.BACKGROUND_TASK_MASK):
         return args, kwargs
     parameters = getattr(find(tasks._tasks, row), "parameters", None)
-    positions = [None] * len(args) if parameters is None else parameters.positions(len(args))
-    # Of an argument whose name nobody knows here, nobody knows that it may be shown.
-    shown = [
-        MASK if name is None or is_masked(name, names) else masked(value, names)
-        for name, value in zip(positions, args, strict=True)
-    ]
-    if parameters and parameters.rest and is_masked(parameters.rest, names):
-        unnamed = set(kwargs) - set(parameters.names)
-        kwargs.update(dict.fromkeys(unnamed, MASK))
-    return shown, masked(kwargs, names)
+    return masked_arguments(args, kwargs, parameters, names)
 
 
 def masked_params(row: Call) -> str:
@@ -106,29 +97,6 @@ def masked_params(row: Call) -> str:
 def hides(row: Call) -> bool:
     """Tell whether anything of the task is masked."""
     return is_sensitive(row) or masked_params(row) != row.task_params
-
-
-def masked(value: Any, names: Collection[str]) -> Any:
-    """Return a value with what stands under a masked name, at any depth, left out.
-
-    Args:
-        value: What was stored.
-        names: As ``app_settings.BACKGROUND_TASK_MASK`` has them.
-    """
-    if isinstance(value, Mapping):
-        return {
-            key: MASK if is_masked(key, names) else masked(item, names)
-            for key, item in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [masked(item, names) for item in value]
-    return value
-
-
-def is_masked(name: str, names: Collection[str]) -> bool:
-    """Tell whether what has this name is masked."""
-    text = name.casefold()
-    return any(part in text for part in names)
 
 
 def _may_hide(row: Call) -> bool:

@@ -39,8 +39,8 @@ class TaskSpec:
     """Everything that one call asks for: what ``Task.objects.new_task`` makes a row of."""
 
     task_name: str
-    args: Any = ()
-    kwargs: Any = field(default_factory=dict)
+    args: Any = field(default=(), repr=False)
+    kwargs: Any = field(default_factory=dict, repr=False)
     run_at: datetime | None = None
     priority: int = 0
     action: int = TaskSchedule.SCHEDULE

@@ -9,7 +9,6 @@ from . import payload
 from .exceptions import InvalidPayloadError, ResultNotKeptError
 from .payload import argument
 from .payload.reference import load_references
-from .payload.text import brief
 
 #: What the first item of a tagged list says where a value could not be kept; the reason follows.
 NOT_KEPT = "not kept"
@@ -39,13 +38,14 @@ def pack(value: Any, *, most: int) -> str | None:
             text = _encode(argument.escaped(value))
     except (TypeError, ValueError, RecursionError) as error:
         raise ResultNotKeptError(
-            f"{brief(value)} cannot be stored: {error}; return {argument.STORED_TYPES}, "
-            "or nothing, or set keep_result=False"
+            f"a value of type {type(value).__name__} cannot be stored: {error}; return "
+            f"{argument.STORED_TYPES}, or nothing, or set keep_result=False"
         ) from error
     if len(text) > most:
         raise ResultNotKeptError(
-            f"{brief(value)} takes {len(text)} bytes, and BACKGROUND_TASK_MAX_RESULT_BYTES allows "
-            f"{most}; return less (the key of what holds the rest), or set keep_result=False"
+            f"a value of type {type(value).__name__} takes {len(text)} bytes, and "
+            f"BACKGROUND_TASK_MAX_RESULT_BYTES allows {most}; return less (the key of what holds "
+            "the rest), or set keep_result=False"
         )
     return text
 
@@ -74,7 +74,9 @@ def unpack(text: str | None) -> Any:
                 raise ResultNotKeptError(f"the task returned a value that was not kept: {reason}")
         holder = [json.loads(text, object_hook=argument.read)]
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidPayloadError(f"return_value {brief(text)} cannot be read: {error}") from error
+        raise InvalidPayloadError(
+            f"return_value of {len(text)} characters cannot be read: {error}"
+        ) from error
     load_references(holder)
     return holder[0]
 

@@ -6,7 +6,7 @@ The part that queues tasks is ``backends.DatabaseBackend``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
 from inspect import iscoroutinefunction
@@ -50,8 +50,8 @@ class Periodic:
     """
 
     spec: RepeatLike
-    args: Arguments = ()
-    kwargs: KeywordArguments = None
+    args: Arguments = field(default=(), repr=False)
+    kwargs: KeywordArguments = field(default=None, repr=False)
     retain: Any = None
 
     @classmethod

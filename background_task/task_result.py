@@ -4,25 +4,55 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import fields
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import payload
 from .attempt import Claim
 from .attempt_error import AttemptError, read_errors
 from .exceptions import ResultNotKeptError, TaskCancelledError, TaskDiscardedError, TaskFailedError
+from .mask import MASK, masked_all, masked_arguments
 from .models import CompletedTask, Task as Row
 from .policy_option import overrides, parse_overrides, policy_overrides
-from .policy_task import PolicyTask
+from .policy_task import PolicyTask, parameters_of
 from .queued_task import import_task
 from .return_value import unpack
+from .settings import app_settings
 from .task_framework import Task, TaskError, TaskResult, TaskResultStatus
+
+if TYPE_CHECKING:
+    AnyResult = TaskResult[Any, Any]
+else:  # the framework's class takes no parameters when the program runs
+    AnyResult = TaskResult
 
 #: The key in a row's ``options`` of the time that ``run_after`` gave: ``run_at`` does not stay.
 RUN_AFTER = "run_after"
 #: The name of a worker of which nothing is kept: of many attempts, only the first and the last are.
 UNKNOWN = "unknown"
+
+
+class QueueResult(AnyResult):
+    """How a task stands. Its repr shows no argument that is masked."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        task, names = self.task, app_settings.BACKGROUND_TASK_MASK
+        is_sensitive = isinstance(task, PolicyTask) and task.policy().sensitive
+        if not is_sensitive and not names:
+            return super().__repr__()
+        args, kwargs = (
+            masked_all(self.args, self.kwargs)
+            if is_sensitive
+            else masked_arguments(self.args, self.kwargs, parameters_of(task), names)
+        )
+        shown = copy(self)
+        _set(shown, args=args, kwargs=kwargs)
+        if is_sensitive:
+            _set(shown, _return_value=MASK)
+        return super(QueueResult, shown).__repr__()
 
 
 def task_of(row: Row | CompletedTask | Claim) -> Task[..., Any]:
@@ -156,7 +186,7 @@ def _result(
     worker_ids: list[str],
 ) -> TaskResult[..., Any]:
     args, kwargs = payload.decode(row.task_params, load=False)
-    return TaskResult(
+    return QueueResult(
         task=task,
         id=str(row.uid),
         status=status,

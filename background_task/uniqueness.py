@@ -183,15 +183,15 @@ def _own_key(
     key = make(*args, **kwargs)
     if not isinstance(key, str | int | tuple):
         raise InvalidOptionTypeError(
-            f"unique of {of.name} returned {brief(key)}, which is of type {type(key).__name__}; "
+            f"unique of {of.name} returned a value of type {type(key).__name__}; "
             "return a str, an int, or a tuple"
         )
     try:
         return payload.encode((key,), {})
     except InvalidOptionTypeError as error:
         raise InvalidOptionTypeError(
-            f"unique of {of.name} returned {brief(key)}, which has no stored form; "
-            "return a tuple of what a task takes as arguments"
+            f"unique of {of.name} returned a value of type {type(key).__name__}, which has no "
+            "stored form; return a tuple of what a task takes as arguments"
         ) from error
 
 

@@ -9,7 +9,6 @@ from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from ..exceptions import InvalidOptionError
-from ..payload.text import brief
 from ..recurrence import Rule
 
 #: The alias that a project has if it names none.
@@ -42,8 +41,8 @@ class Call:
     key: Any
     uid: UUID
     path: str
-    args: Sequence[Any] = ()
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    args: Sequence[Any] = field(default=(), repr=False)
+    kwargs: Mapping[str, Any] = field(default_factory=dict, repr=False)
     queue: str | None = None
     priority: int | None = None
     run_at: datetime | None = None
@@ -64,11 +63,11 @@ def checked_arguments(args: Any, kwargs: Any) -> tuple[Sequence[Any], Mapping[st
         InvalidOptionError: They do not.
     """
     if not isinstance(args, list | tuple):
-        raise InvalidOptionError(f"its arguments {brief(args)} are no list; correct the row")
-    if not isinstance(kwargs, Mapping) or not all(isinstance(name, str) for name in kwargs):
         raise InvalidOptionError(
-            f"its keyword arguments {brief(kwargs)} are no object with names; correct the row"
+            f"its arguments, of type {type(args).__name__}, are no list; correct the row"
         )
+    if not isinstance(kwargs, Mapping) or not all(isinstance(name, str) for name in kwargs):
+        raise InvalidOptionError("its keyword arguments are no object with names; correct the row")
     return args, kwargs
 
 

@@ -11,7 +11,6 @@ from django.db import models
 from django.db.models import Q
 
 from ..exceptions import InvalidOptionError
-from ..payload.text import brief
 from ..recurrence import Crontab, Interval, Rule
 from .call import Call, checked_arguments, uid_of
 from .moment import first_from
@@ -197,7 +196,7 @@ def _read(text: str | None, empty: Any) -> Any:
         return json.loads(text) if text else empty
     except (ValueError, RecursionError) as error:
         raise InvalidOptionError(
-            f"its arguments {brief(text)} are no JSON: {error}; correct the row"
+            f"its arguments, {len(text or '')} characters, are no JSON: {error}; correct the row"
         ) from error
 
 

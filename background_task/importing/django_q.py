@@ -216,7 +216,7 @@ def _read_args(text: str | None) -> tuple[Any, ...]:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
         raise InvalidOptionError(
-            f"its arguments {brief(text)} cannot be read: {error}; correct the row"
+            f"its arguments, {len(text)} characters, cannot be read: {error}; correct the row"
         ) from error
     return value if isinstance(value, tuple) else (value,)
 
@@ -242,5 +242,5 @@ def _read_call(text: str) -> dict[str, Any]:
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         pass
     raise InvalidOptionError(
-        f"its keyword arguments {brief(text)} cannot be read; write them as x=1, y='two'"
+        f"its keyword arguments, {len(text)} characters, cannot be read; write them as x=1, y='two'"
     )

@@ -11,7 +11,6 @@ from django.db.models import Count
 
 from ..exceptions import InvalidOptionError
 from ..fields import UidField
-from ..payload.text import brief
 from .call import Call, checked_arguments
 from .part import Part, Row, Rows
 
@@ -91,9 +90,7 @@ class DjangoTasksDb(TaskQueue):
         match row["args_kwargs"]:
             case {"args": args, "kwargs": kwargs}:
                 return args, kwargs
-        raise InvalidOptionError(
-            f"its args_kwargs {brief(row['args_kwargs'])} has no args and kwargs; correct the row"
-        )
+        raise InvalidOptionError("its args_kwargs has no args and kwargs; correct the row")
 
 
 class DbTasks(TaskQueue):

@@ -16,7 +16,7 @@ from .reference import (
     has_references,
     load_references,
 )
-from .text import MAX_ERROR_CHARS, ascii_only, brief, is_storable, storable
+from .text import MAX_ERROR_CHARS, ascii_only, is_storable, shape, storable
 
 __all__ = [
     "MAX_ERROR_CHARS",
@@ -58,7 +58,7 @@ def encode(args: Any, kwargs: Any) -> str:
         raise
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidOptionTypeError(
-            f"the arguments {brief((args, kwargs))} cannot be stored: {error}; "
+            f"the arguments {shape(args or (), kwargs or {})} cannot be stored: {error}; "
             f"a task takes {argument.STORED_TYPES} (pass a list instead of a set, "
             "and of any other object what the task needs of it)"
         ) from error
@@ -86,7 +86,7 @@ def decode(task_params: str, *, load: bool = True) -> tuple[list[Any], dict[str,
         )
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidPayloadError(
-            f"task_params {brief(task_params)} is not JSON ({error}); "
+            f"task_params of {len(task_params)} characters is not JSON ({error}); "
             "correct the row, or delete it and schedule the task again"
         ) from error
     match stored:
@@ -95,7 +95,7 @@ def decode(task_params: str, *, load: bool = True) -> tuple[list[Any], dict[str,
                 load_references(args, kwargs)
             return args, kwargs
     raise InvalidPayloadError(
-        f"task_params {brief(task_params)} is not of the form [[args], {{kwargs}}]; "
+        f"task_params of {len(task_params)} characters is not of the form [[args], {{kwargs}}]; "
         "correct the row, or delete it and schedule the task again"
     )
 

@@ -87,8 +87,10 @@ def read(stored: dict[str, Any]) -> Any:
                 return _READERS[name](*parts)
         raise TypeError("it is not a list that begins with the name of a kind")
     except _UNREADABLE as error:
+        tagged = stored[TAG]
+        kind = tagged[0] if isinstance(tagged, list) and tagged else None
         raise InvalidPayloadError(
-            f"the stored argument {brief(stored)} cannot be read ({error!r}); "
+            f"the stored argument {TAG}: [{brief(kind)}, ...] cannot be read ({error!r}); "
             "correct the row, or delete it and schedule the task again"
         ) from error
 

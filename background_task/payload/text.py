@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 #: Longer errors keep their head and their tail; the middle says how much was left out.
@@ -36,6 +37,15 @@ def shortened(text: str, length: int) -> str:
 def ascii_only(text: str) -> str:
     """Return ``text`` in ASCII, for a table whose character set cannot hold the rest."""
     return storable(text).encode("ascii", "backslashreplace").decode("ascii")
+
+
+def shape(args: Any, kwargs: Any) -> str:
+    """Return what a call looks like without its values, which a message must not spread."""
+    placed = args if isinstance(args, list | tuple) else [args]
+    named = kwargs if isinstance(kwargs, Mapping) else {"**": kwargs}
+    parts = [type(each).__name__ for each in placed]
+    parts += [f"{name}: {type(each).__name__}" for name, each in named.items()]
+    return f"({', '.join(parts)})"
 
 
 def brief(value: Any, limit: int = 200) -> str:

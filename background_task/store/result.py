@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -42,7 +42,7 @@ ONLY_ATTEMPT = '"max":1'
 class Candidate:
     """A row that may be claimed, as it was when it was read."""
 
-    values: dict[str, Any]
+    values: dict[str, Any] = field(repr=False)
 
     @property
     def pk(self) -> int:

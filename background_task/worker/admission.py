@@ -128,7 +128,9 @@ class Admission:
             return None
         text = self._text_of(claim)
         key = hashed(text) if claim.limit_key is None else claim.limit_key
-        return Limit(key, text, terms.max_concurrency, terms.rate_limit)
+        # The gate's name is for people, to whom the arguments in the key may be a secret.
+        name = of_function(claim.task_name) if terms.sensitive else text
+        return Limit(key, name, terms.max_concurrency, terms.rate_limit)
 
     def _text_of(self, claim: Claim) -> str:
         """Return the key of a row as people read it; that of the function, if it has none.

@@ -7,7 +7,7 @@ signals are told. Nothing of this is imported where no such task is run.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.utils import timezone
@@ -33,7 +33,7 @@ from ..task_signal import tell
 class Packed:
     """What a task has returned, as it is stored."""
 
-    text: str | None
+    text: str | None = field(repr=False)
 
 
 class QueuedRun:

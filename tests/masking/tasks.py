@@ -27,3 +27,17 @@ def sign_up(user, password):
 @task(sensitive=True)
 def charge(card):
     return card
+
+
+@background
+def fail(user, password):
+    raise RuntimeError("it failed")
+
+
+def looking():
+    """Replaced by a test."""
+
+
+@background
+def look(password):
+    looking()

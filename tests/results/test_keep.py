@@ -84,18 +84,16 @@ def test_run_that_returns_what_cannot_be_kept_has_succeeded(run, settings, event
     assert any("is not kept" in record.getMessage() for record in caplog.records)
 
 
-class Hostile(str):
-    """A text that ends the process when it is looked at."""
+class Hostile(dict):
+    """A value that ends the process when it is looked at."""
 
-    __slots__ = ()
-
-    def __repr__(self):
+    def items(self):
         raise SystemExit("gotcha")
 
 
 def test_run_that_returns_something_hostile_has_succeeded(run, settings):
     settings.BACKGROUND_TASK_MAX_RESULT_BYTES = 1
-    task = run(giving(Hostile("xx")))
+    task = run(giving(Hostile(xx=1)))
     assert task.status == "succeeded"
     with pytest.raises(ResultNotKeptError, match="SystemExit"):
         _ = task.result

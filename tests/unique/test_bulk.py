@@ -128,7 +128,7 @@ def test_what_was_added_is_what_signals_tell():
 
 def test_key_that_cannot_be_made_is_named_by_its_item():
     call = unique(unique=lambda user_id, kind: None if user_id == 2 else user_id)
-    with pytest.raises(TypeError, match=r"^item 1: unique of known returned None"):
+    with pytest.raises(TypeError, match=r"^item 1: unique of known returned a value of type None"):
         call.bulk(calls(1, 2))
     assert stored() == []
 

@@ -145,7 +145,7 @@ def test_key_without_a_limit_is_refused():
 def test_key_that_does_not_fit_a_call_is_refused_at_the_call():
     with pytest.raises(InvalidOptionError, match="does not fit the arguments"):
         key("{0.pk}", 7)
-    with pytest.raises(InvalidOptionTypeError, match="returned 7"):
+    with pytest.raises(InvalidOptionTypeError, match="returned a value of type int"):
         key(lambda account: account, 7)
 
 
