@@ -146,12 +146,17 @@ class Sounding:
 
     def _count(self, place: Place, levels: Sequence[int], *, compared: str) -> int:
         """Return how many rows of these levels are due, or later; at most one beyond ``most``."""
-        if not levels:
-            return 0
-        most = self.most + 1
-        parts, params = self._levels("1 AS one", place, levels, compared=compared, most=most)
-        statement = f"SELECT COUNT(*) FROM ({parts} LIMIT {most:d}) AS counted"
-        return int(self._fetch(statement, params)[0][0])
+        counted, most = 0, self.most + 1
+        # MySQL would read all levels of a statement to their ends before it counted any.
+        together = 1 if self._is_mysql else LEVELS_AT_ONCE
+        for start in range(0, len(levels), together):
+            some = levels[start : start + together]
+            parts, params = self._levels("1 AS one", place, some, compared=compared, most=most)
+            statement = f"SELECT COUNT(*) FROM ({parts} LIMIT {most - counted:d}) AS counted"
+            counted += int(self._fetch(statement, params)[0][0])
+            if counted == most:
+                break
+        return counted
 
     def _oldest(self, place: Place, levels: Sequence[int]) -> datetime | None:
         if not levels:

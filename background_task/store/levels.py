@@ -32,7 +32,8 @@ MOST_QUEUES = 20
 
 #: ``{order}`` and ``{beyond}`` make it run from high to low, or from low to high. For the unnamed
 #: queue ``{range}`` begins the order, because PostgreSQL does not see that rows without a queue are
-#: one range of the index, already in order; likewise in ``range_of``.
+#: one range of the index, already in order; likewise in ``range_of``. ``{forward}`` is the same in
+#: the direction of the times.
 LEVELS = """
 WITH RECURSIVE lvl(priority, number) AS (
     SELECT top.priority, 1 FROM (SELECT priority FROM {table}
@@ -47,7 +48,7 @@ WITH RECURSIVE lvl(priority, number) AS (
 )
 SELECT lvl.priority, (SELECT t.run_at FROM {table} t
                       WHERE {waiting} AND t.priority = lvl.priority
-                      ORDER BY {range}t.run_at LIMIT 1)
+                      ORDER BY {forward}t.run_at LIMIT 1)
 FROM lvl WHERE lvl.priority IS NOT NULL
 ORDER BY lvl.number
 """
@@ -201,6 +202,7 @@ class LevelStore(Store):
             start=start,
             order="DESC" if self.order else "ASC",
             range=f"queue {'DESC' if self.order else 'ASC'}, " if range_of(place) else "",
+            forward="queue, " if range_of(place) else "",
             beyond=beyond,
             most=LEVELS_AT_ONCE,
         )

@@ -1,19 +1,17 @@
 """What is counted is in one row at any time, however often rows are put together."""
 
-import threading
 from collections import Counter
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from django.db import connection, connections, transaction
-from django.test import override_settings
+from django.db import connection
 
 from background_task.models import QueueSample, Rollup
 from background_task.models.rollup import EVER, FRESH, HOUR, MINUTE
 from background_task.rollup import Tally
 from background_task.store import rollups as module
 from background_task.store.depth import QueueDepth
-from background_task.store.rollups import Rollups, floor
+from background_task.store.rollups import Rollups
 from tests.store.rows import statements
 
 NOW = datetime(2026, 5, 4, 12, 30, 45, tzinfo=timezone.utc)
@@ -129,7 +127,9 @@ def test_compact_keeps_the_hours_apart():
     rollups = Rollups("default")
     rollups.compact(NOW)
     rollups.compact(NOW)
-    found = sorted((point.at.hour, point.tally.ended) for point in rollups.read(NOW - timedelta(days=1)))
+    found = sorted(
+        (point.at.hour, point.tally.ended) for point in rollups.read(NOW - timedelta(days=1))
+    )
     assert found == [(7, 1), (8, 2), (9, 1)]
 
 
