@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -126,11 +127,23 @@ def add_again(
 
 
 def retry_rows(
-    rows: CompletedTaskQuerySet, *, registry: Registry, sender: type, repeats: bool = False
+    rows: CompletedTaskQuerySet,
+    *,
+    registry: Registry,
+    sender: type,
+    repeats: bool = False,
+    note: Callable[[CompletedTask, Task], None] | None = None,
 ) -> Retried:
     """Put failed tasks into the queue anew, the oldest first.
 
     Each is a transaction of its own, unless the caller is inside one.
+
+    Args:
+        rows: Which of them.
+        registry: The functions by name.
+        sender: The sender of ``task_created``.
+        repeats: Whether their chains go on with them.
+        note: Is told of each task of the archive for which another one was added, and of that.
     """
     done, beyond = Retried(), 0
     rows = rows.defer("last_error", "errors", "return_value")  # long, and not copied
@@ -147,6 +160,8 @@ def retry_rows(
                 done = replace(done, held_back=done.held_back + 1)
             else:
                 done = replace(done, retried=done.retried + 1, uids=(*done.uids, task.uid))
+                if note is not None:
+                    note(row, task)
     return done
 
 

@@ -20,7 +20,7 @@ from ..models import CompletedTask, Task, TaskQuerySet, Worker
 from ..payload import ascii_only
 from ..settings import app_settings
 from ..wakeup import notify_after_commit
-from .cancel import Cancellation
+from .discard import Dismissal
 from .ending import CANCELLED
 from .pause import NOTHING, OnHold, Pauses, Place, Unnamed
 from .result import CLAIM_FIELDS, Candidate, Due, Finish, chosen
@@ -31,7 +31,7 @@ from .wanted import NO_BACKENDS, Wanted
 MOST_KEYS = 500
 
 
-class Store(Cancellation):
+class Store(Dismissal):
     """The rows of one database.
 
     Args:

@@ -43,7 +43,7 @@ class Cancellation(Ending):
                     self.tasks.filter(pk=task.pk).update(cancel_requested_at=now)
                 return "requested"
             outcome = Cancelled(NOT_BEGUN, has_begun=False)
-            claim = _as_claim(task)
+            claim = as_claim(task)
             completed = ended(task, outcome, now=now)
             self._move(task, completed, now=now)
         tell_cancelled(self.using, claim, outcome, completed)
@@ -98,7 +98,7 @@ def _tell(claim: Claim, outcome: Cancelled, completed: CompletedTask) -> None:
         tell_unrun(claim, completed)
 
 
-def _as_claim(task: Task) -> Claim:
+def as_claim(task: Task) -> Claim:
     """Return what subscribers of the telemetry know a task by, although nobody has claimed it."""
     return Claim(
         task_id=task.pk,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -83,6 +84,7 @@ def requeue_stale(
     selection: Selection = ALL,
     batch_size: int = 1000,
     dry_run: bool = False,
+    note: Callable[[Claim, str], None] | None = None,
 ) -> Requeued:
     """Take back rows that were claimed longer ago than this and whose owner is gone.
 
@@ -97,6 +99,8 @@ def requeue_stale(
         selection: Which rows.
         batch_size: How many are read at once.
         dry_run: Only count them.
+        note: Is told of each claim that was taken back, and what became of it: ``"requeued"``,
+            ``"failed"`` or ``"cancelled"``.
     """
     fleet = Fleet(store.using)
     if not dry_run and not store.in_transaction():
@@ -120,22 +124,26 @@ def requeue_stale(
                 done = done.with_more(requeued=1, forced=int(is_alive))
             else:
                 outcome = rule.outcome(claim, terms_of(claim, registry), is_alive=is_alive)
-                done = _take_back(store, claim, outcome, done=done, is_alive=is_alive)
+                what = _take_back(store, claim, outcome)
+                if what is None:
+                    continue
+                done = done.with_more(**{what: 1}, forced=int(is_alive))
+                if note is not None:
+                    note(claim, what)
     if done.requeued and not dry_run:
         notify_after_commit(store.using)
     return done
 
 
-def _take_back(
-    store: Store, claim: Claim, outcome: Retry | Failed, *, done: Requeued, is_alive: bool
-) -> Requeued:
+def _take_back(store: Store, claim: Claim, outcome: Retry | Failed) -> str | None:
+    """Record that a claim is over; return what became of the row, None if it did not hold."""
     finish = land(store, claim, outcome)
     if finish is None:  # its owner has finished it, or others were quicker
-        return done
+        return None
     tell(store, claim, outcome, finish, lost=True)
-    what = "failed" if isinstance(outcome, Failed) else "requeued"
-    what = what if finish.cancelled is None else "cancelled"
-    return done.with_more(**{what: 1}, forced=int(is_alive))
+    if finish.cancelled is not None:
+        return "cancelled"
+    return "failed" if isinstance(outcome, Failed) else "requeued"
 
 
 def _declare_dead(fleet: Fleet, store: Store, *, seconds: float) -> None:
