@@ -5,7 +5,19 @@ The package replaces the module of the same name of django-background-tasks, who
 
 from __future__ import annotations
 
-from .action import cancel_tasks, dec_priority, inc_priority, run_now, take_back, try_anew
+from .action import (
+    cancel_tasks,
+    change_priority,
+    change_queue,
+    dec_priority,
+    discard_tasks,
+    inc_priority,
+    reschedule_tasks,
+    run_again,
+    run_now,
+    take_back,
+    try_anew,
+)
 from .completed import CompletedTaskAdmin
 from .pause import PauseAdmin
 from .schedule import ScheduleAdmin
@@ -20,9 +32,14 @@ __all__ = [
     "TaskAdmin",
     "WorkerAdmin",
     "cancel_tasks",
+    "change_priority",
+    "change_queue",
     "dec_priority",
+    "discard_tasks",
     "inc_priority",
     "no_worker_warning",
+    "reschedule_tasks",
+    "run_again",
     "run_now",
     "take_back",
     "try_anew",

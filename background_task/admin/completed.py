@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from django.contrib import admin
 
 from ..models import CompletedTask
-from .action import try_anew
+from .action import COMPLETED_ACTIONS
+from .button import ButtonsMixin
 from .column import COLUMNS, SHOWN, OwnerAliveMixin, ResultMixin
+from .deed import OF_COMPLETED
 from .listing import BackendFilter, FinishedStatusFilter, TaskListMixin
 
 if TYPE_CHECKING:
@@ -18,7 +20,9 @@ else:  # Django's class takes no parameters when the program runs
 
 
 @admin.register(CompletedTask)
-class CompletedTaskAdmin(ResultMixin, OwnerAliveMixin, TaskListMixin, CompletedTaskModelAdmin):
+class CompletedTaskAdmin(
+    ButtonsMixin, ResultMixin, OwnerAliveMixin, TaskListMixin, CompletedTaskModelAdmin
+):
     """Tasks that are done, failed for good, or cancelled."""
 
     list_display = (*COLUMNS, "failed_at", "cancelled_at")
@@ -27,5 +31,6 @@ class CompletedTaskAdmin(ResultMixin, OwnerAliveMixin, TaskListMixin, CompletedT
         *((name, admin.EmptyFieldListFilter) for name in ("failed_at", "cancelled_at")),
     )
     search_fields = ("task_name", "task_params")
-    actions = (try_anew,)
+    actions = COMPLETED_ACTIONS
+    deeds = OF_COMPLETED
     readonly_fields = (*SHOWN, "return_value", "discarded_at", "cancelled_at")

@@ -9,8 +9,10 @@ from django.db import DatabaseError, router, transaction
 from django.http import HttpRequest, HttpResponse
 
 from ..models import Task
-from .action import cancel_tasks, dec_priority, inc_priority, run_now, take_back
+from .action import TASK_ACTIONS
+from .button import ButtonsMixin
 from .column import COLUMNS, SHOWN, OwnerAliveMixin, ResultMixin
+from .deed import OF_TASKS
 from .listing import BackendFilter, LiveStatusFilter, TaskListMixin
 from .warning import no_worker_warning
 
@@ -21,13 +23,14 @@ else:  # Django's class takes no parameters when the program runs
 
 
 @admin.register(Task)
-class TaskAdmin(ResultMixin, OwnerAliveMixin, TaskListMixin, TaskModelAdmin):
+class TaskAdmin(ButtonsMixin, ResultMixin, OwnerAliveMixin, TaskListMixin, TaskModelAdmin):
     """Tasks that wait or run."""
 
     list_display = COLUMNS
     list_filter = (LiveStatusFilter, BackendFilter, "task_name", "queue")
     search_fields = ("task_name", "task_params")
-    actions = (inc_priority, dec_priority, run_now, cancel_tasks, take_back)
+    actions = TASK_ACTIONS
+    deeds = OF_TASKS
     readonly_fields = (*SHOWN, "due_at", "cancel_requested_at")
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:

@@ -20,10 +20,10 @@ def store(db):
 def act(admin_client):
     """Choose rows of a list, do something to them, and return all that the page has to say."""
 
-    def act(action, *rows):
+    def act(action, *rows, **answers):
         url = reverse(f"admin:background_task_{rows[0]._meta.model_name}_changelist")
-        chosen = [row.pk for row in rows]
-        response = admin_client.post(url, {"action": action, "_selected_action": chosen})
+        data = {"action": action, "_selected_action": [row.pk for row in rows], "confirmed": "yes"}
+        response = admin_client.post(url, {**data, **answers})
         assert response.status_code == 302
         return " ".join(str(message) for message in get_messages(response.wsgi_request))
 

@@ -19,11 +19,12 @@ def test_run_now_moves_what_waits_for_its_time_only(store, act):
     now = store.now()
     later, limited = add(run_at=now + HOUR), add(run_at=now + HOUR, due_at=now - HOUR)
     due, running = add(run_at=now - HOUR), add(run_at=now + HOUR, locked_by="w")
-    assert act("run_now", later, limited, due, running) == "Due now: 2."
+    said = act("run_now", later, limited, due, running)
+    assert said == "2 due now, 2 left alone: due already, running or gone."
     for row in (later, limited, due, running):
         row.refresh_from_db()
     assert [row.run_at <= store.now() for row in (later, limited)] == [True, True]
-    assert limited.due_at is None
+    assert (limited.run_at, limited.due_at) == (now - HOUR, None)  # its place among the others
     assert (due.run_at, running.run_at) == (now - HOUR, now + HOUR)
 
 

@@ -175,14 +175,14 @@ def test_command_refuses_what_is_no_uid():
 
 
 def chosen(rows):
-    request = post_request()
+    request = post_request(confirmed="yes")
     cancel_tasks(TaskAdmin(Task, admin.site), request, rows)
     (message,) = [str(message) for message in get_messages(request)]
     return message
 
 
 def test_admin_cancels_all_that_is_chosen_in_batches(job, monkeypatch):
-    monkeypatch.setattr("background_task.admin.action.BATCH_SIZE", 2)
+    monkeypatch.setattr("background_task.admin.batch.BATCH_SIZE", 2)
     for number in range(5):
         job(number)
     get_store().claim_one(job(5).pk, "w")

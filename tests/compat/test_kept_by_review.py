@@ -101,7 +101,7 @@ def test_own_loop_takes_no_more_rows_than_the_pool_has_threads(settings):
 @pytest.mark.parametrize("action", [our_admin.inc_priority, our_admin.dec_priority])
 def test_admin_action_on_very_many_rows_sends_statements_of_bounded_size(action, monkeypatch):
     """SQLite takes 250,000 parameters in one statement, MySQL a packet of some size."""
-    monkeypatch.setattr("background_task.admin.action.BATCH_SIZE", 10)
+    monkeypatch.setattr("background_task.admin.batch.BATCH_SIZE", 10)
     Task.objects.bulk_create([Task.objects.new_task("many") for _ in range(35)])
     sizes = []
 

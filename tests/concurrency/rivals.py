@@ -269,9 +269,9 @@ def canonical(row: dict[str, Any], scene: Any) -> dict[str, Any]:
     return row
 
 
-def post_request() -> Any:
+def post_request(**data: str) -> Any:
     """What the admin's form comes with; it can take messages."""
-    request = RequestFactory().post("/")
+    request = RequestFactory().post("/", data)
     request.session = {}
     request._messages = SessionStorage(request)
     return request
