@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..models import Worker
-from ..models.worker import ALL_BUT, UNNAMED
 from ..registry import Registry
 from ..settings import app_settings
 from ..store.diagnosis import MOST_ROWS, Diagnosis, DueRow, Holder
@@ -190,20 +189,7 @@ def examine_buried(diagnosis: Diagnosis) -> Iterator[Finding]:
 
 
 def _is_served(queue: str | None, workers: list[Worker]) -> bool:
-    """Tell whether a worker serves a queue; a weight may stand behind the name."""
-    return any(_serves(worker, queue) for worker in workers)
-
-
-def _serves(worker: Worker, queue: str | None) -> bool:
-    if worker.queues.startswith(ALL_BUT):
-        excluded = worker.queues.removeprefix(ALL_BUT)
-        return (queue or UNNAMED) not in {excluded, *excluded.split(", ")}
-    return not worker.queues or (queue is not None and queue in {worker.queues, *_queues(worker)})
-
-
-def _queues(worker: Worker) -> list[str]:
-    words = worker.queues.split(", ")
-    return [*words, *(word.rpartition(":")[0] for word in words)]
+    return any(worker.serves(queue) for worker in workers)
 
 
 def _many(rows: list[DueRow]) -> str:
