@@ -3,8 +3,8 @@
 import os
 import shutil
 from contextlib import contextmanager
-
-import pytest
+from functools import cache
+from importlib.util import find_spec
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 #: Only the live site has an address; whatever else a page may ask for is not found.
@@ -12,22 +12,32 @@ NO_OTHER_HOST = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 PATIENCE_MILLISECONDS = 30_000
 
 
+@cache
+def program():
+    """Where the system has it, or None."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+def why_missing():
+    """What the tests lack on this machine, or None."""
+    if find_spec("playwright") is None:
+        return "Playwright for Python is not installed here"
+    if program() is None:
+        return f"no Chromium on this machine ({', '.join(NAMES)})"
+    return None
+
+
 @contextmanager
 def started():
-    """Yield the browser; skip the test where there is none."""
-    try:
-        from playwright.sync_api import expect, sync_playwright
-    except ImportError:
-        pytest.skip("Playwright for Python is not installed here")
-    program = next(filter(None, map(shutil.which, NAMES)), None)
-    if program is None:
-        pytest.skip(f"no Chromium on this machine ({', '.join(NAMES)})")
+    """Yield the browser."""
+    from playwright.sync_api import expect, sync_playwright
+
     expect.set_options(timeout=PATIENCE_MILLISECONDS)
     # Chromium refuses to be root in its sandbox.
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     with orm_allowed(), sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=program,
+            executable_path=program(),
             args=[NO_OTHER_HOST, *(["--no-sandbox"] if is_root else [])],
         )
         try:

@@ -20,6 +20,8 @@ from tests.browser.watch import Watch
 def pytest_itemcollected(item):
     """What a browser shows does not depend on the database, and these tests take their time."""
     item.add_marker(pytest.mark.only_on("sqlite"))
+    if reason := chromium.why_missing():
+        item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="package")
