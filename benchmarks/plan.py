@@ -10,7 +10,7 @@ from .peers import Peer
 from .results import Cell
 
 #: What can be asked for with --only, in the order in which a round does it.
-KINDS = ("drain", "enqueue", "bulk", "latency", "backlog", "memory", "idle")
+KINDS = ("drain", "enqueue", "bulk", "latency", "backlog", "memory", "idle", "pages")
 FLOOR = "floor"
 #: The "peer" that saves bare rows.
 SAVE = "save"
@@ -37,6 +37,8 @@ class Scale:
     #: As many tasks as a peer does in about so long, if that is fewer.
     memory_seconds: float
     floor_rows: int
+    #: How many rows are in each of the two tables while the admin's pages are looked at.
+    page_rows: tuple[int, ...]
 
 
 FULL = Scale(
@@ -52,6 +54,7 @@ FULL = Scale(
     memory_tasks=100_000,
     memory_seconds=10,
     floor_rows=200_000,
+    page_rows=(1_000, 1_000_000),
 )
 QUICK = Scale(
     rounds=1,
@@ -66,6 +69,7 @@ QUICK = Scale(
     memory_tasks=20_000,
     memory_seconds=3,
     floor_rows=100_000,
+    page_rows=(1_000, 100_000),
 )
 
 
@@ -94,6 +98,7 @@ def jobs(
         "backlog": backlogs,
         "memory": memories,
         "idle": idles,
+        "pages": pages,
     }
     for kind in KINDS:
         if kind in only:
@@ -169,3 +174,10 @@ def memories(scale: Scale, peer: Peer) -> Iterator[Job]:
 def idles(scale: Scale, peer: Peer) -> Iterator[Job]:
     for kind in stored(peer):
         yield Job(Cell("idle", peer.name, kind, "default"), 1)
+
+
+def pages(scale: Scale, peer: Peer) -> Iterator[Job]:
+    if peer.is_ours:
+        for kind in stored(peer):
+            for rows in scale.page_rows:
+                yield Job(Cell("pages", peer.name, kind, "default", detail=f"{rows}"), 1)

@@ -16,6 +16,7 @@ from ..processes import FailedError
 from ..results import Cell
 from .bare import drain_floor
 from .drain import drain, drain_backlog
+from .looking import look
 from .resting import idle, latency, memory
 from .storing import store
 
@@ -72,6 +73,10 @@ def measure_idle(bench: Bench, cell: Cell, scale: Scale) -> Answer:
     return idle(bench, load(cell.peer), cell.database, seconds=scale.idle_seconds)
 
 
+def measure_pages(bench: Bench, cell: Cell, scale: Scale) -> Answer:
+    return look(bench, load(cell.peer), cell.database, rows=int(cell.detail))
+
+
 MEASURES: dict[str, Callable[[Bench, Cell, Scale], Answer]] = {
     "drain": measure_drain,
     "enqueue": measure_storing,
@@ -80,6 +85,7 @@ MEASURES: dict[str, Callable[[Bench, Cell, Scale], Answer]] = {
     "backlog": measure_backlog,
     "memory": measure_memory,
     "idle": measure_idle,
+    "pages": measure_pages,
 }
 
 

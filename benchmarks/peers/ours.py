@@ -31,6 +31,10 @@ class Ours(Peer):
     best = "`process_tasks -v 0`"
 
     def settings(self, place: Place, config: str) -> dict[str, Any]:
+        if config == "pages":
+            from ..project.admin_settings import SETTINGS
+
+            return dict(SETTINGS)
         return {"INSTALLED_APPS": ["background_task"]}
 
     def command(self, config: str) -> list[str]:

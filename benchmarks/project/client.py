@@ -129,8 +129,16 @@ def baseline(_: int) -> Answer:
     return {wanted[name.rstrip(":")]: int(size) * 1024 for name, size, *_ in found}
 
 
+def pages(times: int) -> Answer:
+    """Look at each page of the admin so often."""
+    from .pages import measure
+
+    return dict(measure(times))
+
+
 VERBS: dict[str, Callable[[int], Answer]] = {
-    verb.__name__: verb for verb in (prepare, fill, enqueue, save, bulk, stamps, versions, baseline)
+    verb.__name__: verb
+    for verb in (prepare, fill, enqueue, save, bulk, stamps, versions, baseline, pages)
 }
 
 

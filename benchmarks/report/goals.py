@@ -44,7 +44,7 @@ def ratio(one: float | None, other: float | None) -> float | None:
 
 def goals(results: Results) -> list[Goal]:
     """Return a line for each goal that was measured."""
-    parts = (drains, workers, storing, costs, latencies, idle, backlogs, memory)
+    parts = (drains, workers, storing, costs, latencies, idle, backlogs, memory, pages)
     return [goal for part in parts for goal in part(results)]
 
 
@@ -185,3 +185,28 @@ def memory(results: Results) -> Iterator[Goal]:
     yield from at_most("memory above `django.setup()`", 15, (rest - base) / MIB, of=" MiB")
     what = f"the same after {tasks:,.0f} tasks"
     yield from at_most(what, 15, (after - base) / MIB, of=" MiB")
+
+
+def page_times(results: Results, database: str) -> tuple[list[int], dict[str, list[float]]]:
+    """Return the numbers of rows, and for each page of the admin its seconds beside them."""
+    cells = [cell for cell in results.cells("pages") if cell.database == database]
+    cells.sort(key=lambda cell: int(cell.detail))
+    found = [rows[0]["found"] for cell in cells if "found" in (rows := results.rows(cell))[0]]
+    if len(found) < len(cells):
+        return [], {}
+    names = [name for name in found[0] if name != "took"] if found else []
+    return [int(cell.detail) for cell in cells], {n: [each[n] for each in found] for n in names}
+
+
+def pages(results: Results) -> Iterator[Goal]:
+    """Compare each page beside many rows with itself beside few; the worst one tells."""
+    for database in ("postgresql", "sqlite"):
+        sizes, seconds = page_times(results, database)
+        grown = {name: ratio(times[-1], times[0]) or 0.0 for name, times in seconds.items()}
+        if grown and len(sizes) > 1:
+            name = max(grown, key=grown.__getitem__)
+            what = (
+                f"the admin's pages with {sizes[-1]:,} rows beside {sizes[0]:,}, "
+                f"{DATABASES[database]}; the worst ({name})"
+            )
+            yield from at_most(what, 1.5, grown[name], of=" times as long")

@@ -46,6 +46,8 @@ MEANING = """
 - **Backlog**: as drain, one worker. The smallest backlog is drained several times by a fresh
   worker.
 - **Memory**: sums over the process tree, in MiB; PSS counts shared pages once.
+- **Pages of the admin**: the median of fifteen requests by Django's test client, with so many
+  rows in the table of live tasks and as many in the archive.
 - **Idle**: a worker that has had nothing to do for some seconds.
 
 PostgreSQL has the defaults of initdb (so every commit is written to the disk), SQLite is in WAL
@@ -98,6 +100,7 @@ def parts(results: Results, pictures: dict[str, str]) -> Iterator[str]:
         )
     yield section("Memory of one worker (best): MiB", tables.memory_table(results))
     yield section("An idle worker, default settings", tables.idle_table(results))
+    yield section("Pages of the admin: ms", tables.page_table(results))
     yield section("What was run", tables.configuration_table())
     yield section("What could not be measured", "\n".join(missing(results)))
     yield MEANING

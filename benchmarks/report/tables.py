@@ -8,7 +8,7 @@ from ..floor import BATCHES
 from ..peers import NAMES, Peer, load
 from ..plan import BESIDE, FLOOR, SAVE, stored
 from ..results import Cell, Results, Spread, percentile
-from .goals import DATABASES, MIB, goals, waits
+from .goals import DATABASES, MIB, goals, page_times, waits
 from .svg import figure
 
 NOTHING = "-"
@@ -200,6 +200,17 @@ def idle_table(results: Results) -> str:
 
     titles = ["CPU, PostgreSQL", "statements/s, PostgreSQL", "CPU, SQLite"]
     return table(*per_peer(results, titles, cells))
+
+
+def page_table(results: Results) -> str:
+    titles: list[str] = ["page"]
+    rows: dict[str, list[str]] = {}
+    for database in ("postgresql", "sqlite"):
+        sizes, seconds = page_times(results, database)
+        titles += [f"{DATABASES[database]}, {size:,} rows" for size in sizes]
+        for name, times in seconds.items():
+            rows.setdefault(name, []).extend(figure(time * 1000) for time in times)
+    return table(titles, *([name, *cells] for name, cells in rows.items()))
 
 
 def configuration_table() -> str:
