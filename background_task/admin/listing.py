@@ -1,100 +1,118 @@
-"""What the admin's two lists of tasks have in common: how a task stands, and who queued it."""
+"""What the admin's two lists of tasks have in common, and the pages of their rows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
-from uuid import UUID
+from collections.abc import Callable
+from typing import Any, ClassVar
 
-from django.conf import settings
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet, TextField
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
+from ..masking import hides, masked_params
 from ..models import CompletedTask, Task
-from ..models.completed import STATUSES
+from .badge import rendered, task_badges
+from .keyset import KeysetMixin, Reach
+from .look import look_of
+from .searching import HELP, Search
+from .task_page import page_of, pretty, worker_link
 
-if TYPE_CHECKING:
-    AnyModelAdmin = admin.ModelAdmin[Any]
-else:  # Django's class takes no parameters when the program runs
-    AnyModelAdmin = admin.ModelAdmin
-
-#: Stands for the tasks that no backend has queued, where else there is an alias.
-DECORATOR = "@background"
-
-
-class StatusFilter(admin.SimpleListFilter):
-    """Filters by how a task stands."""
-
-    title = "status"
-    parameter_name = "status"
-    statuses: ClassVar[Mapping[str, Q]]
-
-    def lookups(
-        self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
-    ) -> list[tuple[str, str]]:
-        """Return the choices."""
-        return [(status, status) for status in self.statuses]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the rows of the chosen status."""
-        chosen = self.statuses.get(self.value() or "")
-        return queryset if chosen is None else queryset.filter(chosen)
+#: What the lists show of arguments.
+MOST_CHARS = 200
+#: Columns that a list does not read, as texts of them may be long.
+UNLISTED = ("errors", "trace_context")
+#: Columns that no address may ask for, and neither for any text without a length: by asking what
+#: it begins with, somebody could find out what is masked.
+UNASKED = frozenset(("task_hash", "unique_key", "limit_key"))
 
 
-class LiveStatusFilter(StatusFilter):
-    """Of tasks that are not archived; one that failed is there if the archive refused it."""
-
-    statuses = {
-        "waiting": Q(locked_by=None, failed_at=None),
-        "running": Q(locked_by__isnull=False),
-        "failed": Q(locked_by=None, failed_at__isnull=False),
-    }
+@admin.display(description="task params")
+def task_params(row: Task | CompletedTask) -> str:
+    """Return the arguments as they are shown; its name is that of the column."""
+    text = masked_params(row)
+    return text if len(text) <= MOST_CHARS else f"{text[:MOST_CHARS]}…"
 
 
-class FinishedStatusFilter(StatusFilter):
-    """Of tasks in the archive."""
+class TaskListMixin(KeysetMixin):
+    """Shows how a task stands, and finds one in ways that an index or a bounded look serves."""
 
-    statuses = STATUSES
-
-
-class BackendFilter(admin.SimpleListFilter):
-    """Filters by the backend; the choices are those of the settings, as no index has the column."""
-
-    title = "backend"
-    parameter_name = "backend"
-
-    def lookups(
-        self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
-    ) -> list[tuple[str, str]]:
-        """Return the choices: none in a project that has no ``TASKS``."""
-        aliases = [str(alias) for alias in getattr(settings, "TASKS", {})]
-        return [(name, name) for name in (DECORATOR, *aliases)] if aliases else []
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the rows that the chosen backend has queued."""
-        chosen = self.value()
-        if chosen is None:
-            return queryset
-        return queryset.filter(backend=None if chosen == DECORATOR else chosen)
-
-
-class TaskListMixin(AnyModelAdmin):
-    """Shows how a task stands, and finds one by its ``uid``, the id of its result."""
+    change_form_template = "admin/background_task/task_page.html"
+    search_help_text = HELP
+    unlisted: ClassVar[tuple[str, ...]] = UNLISTED
 
     @admin.display(description="status")
-    def status_word(self, obj: Task | CompletedTask) -> str:
+    def status_word(self, obj: Task | CompletedTask) -> SafeString:
         """Return how the row stands, without asking the database."""
-        status = obj._own_status()
-        is_asked = isinstance(obj, Task) and obj.cancel_requested_at is not None
-        return f"{status}, asked to end" if is_asked else status
+        is_paused = getattr(obj, "is_on_hold", False)
+        return rendered(task_badges(obj, now=timezone.now(), is_paused=is_paused))
+
+    @admin.display(description="locked by")
+    def owner(self, obj: Task | CompletedTask) -> str | None:
+        """Return the worker, with a link to it."""
+        link = worker_link(self.admin_site, obj.locked_by or "")
+        return format_html('<a href="{}">{}</a>', link.url, link.text) if link.url else link.text
+
+    @admin.display(description="arguments")
+    def masked_arguments(self, obj: Task | CompletedTask) -> SafeString:
+        """Return the arguments as they are shown, for a form that must not have them raw."""
+        return format_html("<pre>{}</pre>", pretty(masked_params(obj)))
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Return the columns; some of a model's own are shown in a better way."""
+        shown: dict[Any, Any] = {"task_params": task_params, "locked_by": _named(self.owner)}
+        return [shown.get(column, column) for column in super().get_list_display(request)]
+
+    def lookup_allowed(self, lookup: str, *args: Any, **kwargs: Any) -> bool:
+        """Tell whether an address may ask for this."""
+        name = lookup.partition("__")[0]
+        texts = {field.name for field in self.opts.fields if isinstance(field, TextField)}
+        return name not in texts | UNASKED and super().lookup_allowed(lookup, *args, **kwargs)
+
+    def search_reach(self, query: str) -> Reach | None:
+        """Return how the rows of a search are found."""
+        search = Search.read(query)
+        return None if search is None else search.reach
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Search as ever, but for a ``uid`` look into its index."""
-        try:
-            uid = UUID(search_term.strip())
-        except ValueError:
-            return super().get_search_results(request, queryset, search_term)
-        return queryset.filter(uid=uid), False
+        """Return the rows that are meant; none of them twice."""
+        search = Search.read(search_term)
+        if search is None:
+            return queryset, False
+        return search.among(queryset, look_of(request, queryset.model)), False
+
+    def get_exclude(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Leave out of the form what is masked, and the hash by which a guess could be checked."""
+        excluded = super().get_exclude(request, obj) or ()
+        return (*excluded, "task_params", "task_hash") if self._hides(obj) else excluded or None
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Show the arguments masked where the form does not have them."""
+        fields = tuple(super().get_readonly_fields(request, obj))
+        return ("masked_arguments", *fields) if self._hides(obj) else fields
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Show the life of the task above its form."""
+        row = kwargs.get("obj")
+        if row is not None:
+            context["task_page"] = page_of(request, self.admin_site, row)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def _hides(self, obj: Any) -> bool:
+        return obj is not None and hides(obj)
+
+
+def _named(owner: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a column of the name that it has always had."""
+
+    @admin.display(description="locked by")
+    def locked_by(row: Task | CompletedTask) -> Any:
+        return owner(row)
+
+    return locked_by

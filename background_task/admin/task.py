@@ -11,9 +11,11 @@ from django.http import HttpRequest, HttpResponse
 from ..models import Task
 from .action import TASK_ACTIONS
 from .button import ButtonsMixin
-from .column import COLUMNS, SHOWN, OwnerAliveMixin, ResultMixin
+from .column import COLUMNS, SHOWN, OwnerAliveMixin
 from .deed import OF_TASKS
-from .listing import BackendFilter, LiveStatusFilter, TaskListMixin
+from .filtering import BackendFilter, LiveStatusFilter, NameFilter, QueueFilter
+from .listing import TaskListMixin
+from .pausing import on_hold
 from .warning import no_worker_warning
 
 if TYPE_CHECKING:
@@ -23,15 +25,20 @@ else:  # Django's class takes no parameters when the program runs
 
 
 @admin.register(Task)
-class TaskAdmin(ButtonsMixin, ResultMixin, OwnerAliveMixin, TaskListMixin, TaskModelAdmin):
+class TaskAdmin(ButtonsMixin, OwnerAliveMixin, TaskListMixin, TaskModelAdmin):
     """Tasks that wait or run."""
 
     list_display = COLUMNS
-    list_filter = (LiveStatusFilter, BackendFilter, "task_name", "queue")
+    list_filter = (LiveStatusFilter, BackendFilter, NameFilter, QueueFilter)
     search_fields = ("task_name", "task_params")
     actions = TASK_ACTIONS
     deeds = OF_TASKS
     readonly_fields = (*SHOWN, "due_at", "cancel_requested_at")
+
+    def complete_rows(self, rows: list[Any]) -> None:
+        """Learn which rows of a page are paused."""
+        for row, is_on_hold in zip(rows, on_hold(rows), strict=True):
+            row.is_on_hold = is_on_hold
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Let the form remember what it showed, beside each input.
