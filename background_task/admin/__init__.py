@@ -20,6 +20,7 @@ from .action import (
 )
 from .completed import CompletedTaskAdmin
 from .pause import PauseAdmin
+from .queue import QueueAdmin
 from .schedule import ScheduleAdmin
 from .task import TaskAdmin
 from .warning import no_worker_warning
@@ -28,6 +29,7 @@ from .worker import WorkerAdmin
 __all__ = [
     "CompletedTaskAdmin",
     "PauseAdmin",
+    "QueueAdmin",
     "ScheduleAdmin",
     "TaskAdmin",
     "WorkerAdmin",

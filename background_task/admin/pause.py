@@ -14,6 +14,7 @@ from ..models import Pause
 from ..option import check_name
 from ..store import task_database
 from ..store.pause import Pauses, key_of
+from .journal import Entry, write_log
 
 if TYPE_CHECKING:
     PauseModelAdmin = admin.ModelAdmin[Pause]
@@ -81,5 +82,6 @@ class PauseAdmin(PauseModelAdmin):
     def resume(self, request: HttpRequest, queryset: QuerySet[Pause]) -> None:
         """Let workers go on with these."""
         pauses = Pauses(task_database())
-        resumed = sum(pauses.resume(row.kind, row.name) for row in queryset)
-        self.message_user(request, f"Resumed: {resumed}")
+        resumed = [row for row in queryset if pauses.resume(row.kind, row.name)]
+        write_log(request, Pause, [Entry(row.key, str(row), "Resumed.") for row in resumed])
+        self.message_user(request, f"Resumed: {len(resumed)}")

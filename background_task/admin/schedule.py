@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from django.contrib import admin, messages
@@ -19,6 +20,8 @@ from ..store import get_store, task_database
 from ..store.schedule import Schedules
 from ..tasks import autodiscover, tasks
 from ..worker.served import all_declared
+from .journal import Entry, write_log
+from .right import RightsMixin
 
 if TYPE_CHECKING:
     ScheduleModelAdmin = admin.ModelAdmin[Schedule]
@@ -27,7 +30,7 @@ else:  # Django's class takes no parameters when the program runs
 
 
 @admin.register(Schedule)
-class ScheduleAdmin(ScheduleModelAdmin):
+class ScheduleAdmin(RightsMixin, ScheduleModelAdmin):
     """When periodic tasks tick; code says when, people may pause, resume and run them."""
 
     list_display = (
@@ -42,8 +45,9 @@ class ScheduleAdmin(ScheduleModelAdmin):
         return False
 
     def get_readonly_fields(self, request: HttpRequest, obj: Schedule | None = None) -> list[str]:
-        """Show all, let nothing be typed in."""
-        return [field.name for field in Schedule._meta.fields if field.editable]
+        """Show all, and what it means in words; let nothing be typed in."""
+        fields = [field.name for field in Schedule._meta.fields if field.editable]
+        return [*fields[:2], "in_words", "next_times", *fields[2:]]
 
     @admin.display(description="when")
     def in_words(self, obj: Schedule) -> str:
@@ -64,19 +68,24 @@ class ScheduleAdmin(ScheduleModelAdmin):
     def pause(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:
         """Put no ticks of these into the queue until further notice."""
         schedules = Schedules(task_database())
-        paused = sum(schedules.pause(row.key) for row in queryset)
-        self.message_user(request, f"Paused: {paused}")
+        paused = [row for row in queryset if schedules.pause(row.key)]
+        _write_log(request, paused, "Paused.")
+        self.message_user(request, f"Paused: {len(paused)}")
 
     @admin.action(description="Resume", permissions=["change"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:
         """Go on with the next tick; what was missed is dropped."""
         schedules, now = Schedules(task_database()), instant(get_store().now())
-        keys = {row.key for row in queryset if row.is_paused}
-        rows = [row for key, row in schedules.read().items() if key in keys]
-        resumed = [schedules.resume(row, now=now) for row in rows]
-        self.message_user(request, f"Resumed: {len(list(filter(None, resumed)))}")
+        known = schedules.read()
+        resumed = [
+            row
+            for row in queryset
+            if row.is_paused and row.key in known and schedules.resume(known[row.key], now=now)
+        ]
+        _write_log(request, resumed, "Resumed.")
+        self.message_user(request, f"Resumed: {len(resumed)}")
 
-    @admin.action(description="Run now", permissions=["change"])
+    @admin.action(description="Run now", permissions=["run"])
     def run_now(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:
         """Put a run of each into the queue that is due now; the ticks go on as ever."""
         autodiscover()
@@ -88,7 +97,12 @@ class ScheduleAdmin(ScheduleModelAdmin):
                 continue
             declaration = declarations[row.name]
             declaration.call(timezone.now(), *declaration.arguments())
+            _write_log(request, [row], "Put a run into the queue.")
             self.message_user(request, f"Put a run of {row.name} into the queue.")
+
+
+def _write_log(request: HttpRequest, rows: Iterable[Schedule], what: str) -> None:
+    write_log(request, Schedule, [Entry(row.key, row.name, what) for row in rows])
 
 
 def _rule_of(row: Schedule) -> Rule | None:

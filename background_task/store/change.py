@@ -80,8 +80,7 @@ class Changes:
         fits = Q(priority__gte=SMALLEST_PRIORITY - step, priority__lte=LARGEST_PRIORITY - step)
         found = _names(self.store.tasks.filter(fits, pk__in=keys))
         if found:
-            rows = self.store.tasks.filter(fits, pk__in=list(found))
-            rows.update(priority=F("priority") + step)
+            self.store.tasks.filter(pk__in=list(found)).update(priority=F("priority") + step)
         return found
 
     def _change(
