@@ -19,6 +19,7 @@ from .action import (
     try_anew,
 )
 from .completed import CompletedTaskAdmin
+from .dashboard import DashboardAdmin
 from .pause import PauseAdmin
 from .queue import QueueAdmin
 from .schedule import ScheduleAdmin
@@ -28,6 +29,7 @@ from .worker import WorkerAdmin
 
 __all__ = [
     "CompletedTaskAdmin",
+    "DashboardAdmin",
     "PauseAdmin",
     "QueueAdmin",
     "ScheduleAdmin",
