@@ -26,6 +26,7 @@ An event has a name and keyword fields. The events of this library:
 ``adopt``          ``claims``: claims whose confirmation had been lost
 ``put_aside``      ``claims``: a limit did not let them through; they go on when there is room
 ``handed_back``    ``claims``: not begun, left for others: a slow task runs, or a gate had failed
+``heartbeat``      ``worker``: the database knows that this worker is alive
 ``evicted``        ``worker``, ``name``: others took this worker for dead; it has a new name
 ``defect``         ``claim``, ``exception``: this library itself failed in a worker's thread
 ``stopping``       ``reason``, ``running``, ``seconds``: claims that may still finish in that time

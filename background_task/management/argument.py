@@ -188,6 +188,40 @@ OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
         },
     ),
     (
+        ("--no-status",),
+        {
+            "dest": "no_status",
+            "action": "store_true",
+            "help": "on a terminal, show no line at the bottom that says what is done",
+        },
+    ),
+    (
+        ("--liveness-file",),
+        {
+            "dest": "liveness_file",
+            "metavar": "PATH",
+            "help": "touch this file at each heartbeat, for the probe of a container "
+            "(default: none)",
+        },
+    ),
+    (
+        ("--metrics-port",),
+        {
+            "dest": "metrics_port",
+            "type": value.port,
+            "metavar": "PORT",
+            "help": "serve metrics for Prometheus at this port (default: nowhere)",
+        },
+    ),
+    (
+        ("--metrics-address",),
+        {
+            "dest": "metrics_address",
+            "metavar": "ADDRESS",
+            "help": "the address of that port (default 127.0.0.1)",
+        },
+    ),
+    (
         ("--dev", "--reload"),
         {
             "dest": "dev",

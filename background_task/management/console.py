@@ -1,4 +1,4 @@
-"""What ``process_tasks`` shows a person."""
+"""The log, where the project itself shows it nowhere."""
 
 from __future__ import annotations
 
@@ -9,32 +9,26 @@ import threading
 from contextlib import suppress
 from typing import Any, TextIO
 
-from ..worker import Summary
-
 LOGGER_NAME = "background_task"
 LEVELS = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG, 3: logging.DEBUG}
 
 
 class Console(logging.Handler):
-    """Writes the library's log records to the command's output, above a line of progress.
+    """Writes the library's log records to the command's output.
 
     Only used where the project has configured no logging for ``background_task``: otherwise its
     own handlers show the records.
 
     Args:
         stream: The command's output.
-        has_progress: Whether there is a line of progress.
         verbosity: Django's ``--verbosity``.
         label: What each line begins with, after time and level.
     """
 
-    def __init__(self, stream: Any, *, has_progress: bool, verbosity: int, label: str = "") -> None:
+    def __init__(self, stream: Any, *, verbosity: int, label: str = "") -> None:
         super().__init__(LEVELS.get(verbosity, logging.INFO))
         self.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)-7s {label}%(message)s"))
         self.stream = stream
-        self.summary = Summary() if has_progress else None
-        self.running: dict[int, str] = {}
-        self._shown = ""
         self._logger = logging.getLogger(LOGGER_NAME)
         self._former_level = self._logger.level
 
@@ -45,61 +39,22 @@ class Console(logging.Handler):
             self._logger.setLevel(self.level)
 
     def remove(self) -> None:
-        """Stop showing records; leave the screen tidy."""
-        with self._own_lock():
-            self._write(self._erased())
+        """Stop showing records."""
         self._logger.removeHandler(self)
         self._logger.setLevel(self._former_level)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record, and the line of progress again below it."""
+        """Write one record."""
         try:
             text = self.format(record)
         except Exception as error:  # noqa: BLE001 - hostile exceptions raise at whoever shows them
             text = (
                 f"{record.levelname} {record.msg} (which cannot be shown: {type(error).__name__})"
             )
-        line = f"{self._erased()}{text}\n"
-        self._write(line)
-        self._write(self._progress())
-
-    def on_event(self, name: str, fields: dict[str, Any]) -> None:
-        """Follow what runs, as a subscriber of the telemetry."""
-        claim = fields.get("claim")
-        if claim is None or self.summary is None:
-            return
-        self.summary.count(name, fields)  # its own: the worker's may count this event only later
-        with self._own_lock():
-            if name == "start":
-                self.running[claim.task_id] = str(claim)
-            elif name in ("success", "retry", "failure", "discard", "cancel", "release", "late"):
-                self.running.pop(claim.task_id, None)
-            self._write(self._erased() + self._progress())
-
-    def _own_lock(self) -> threading.RLock:
-        assert self.lock is not None  # logging.Handler makes it
-        return self.lock
-
-    def _erased(self) -> str:
-        erased = "\r" + " " * len(self._shown) + "\r" if self._shown else ""
-        self._shown = ""
-        return erased
-
-    def _progress(self) -> str:
-        """Return the line, none while a task runs: what that prints would be glued to it."""
-        if self.summary is None or self.running:
-            return ""
-        counts = self.summary
-        self._shown = (
-            f"waiting | {counts.succeeded} done, {counts.retried} rescheduled, "
-            f"{counts.failed} failed"
-        )
-        return self._shown
+        self._write(f"{text}\n")
 
     def _write(self, text: str) -> None:
         """Write; a task may have closed the stream, and stderr is then better than silence."""
-        if not text:
-            return
         try:
             self._put(text)
         except UnicodeError:  # a ValueError, but the stream is in order

@@ -9,6 +9,7 @@ import sys
 import threading
 
 from ..worker import Loop
+from .screen import end_all
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ def give_up(loop: Loop) -> None:
         "The worker cannot leave (a task ignores interruption, or the database holds it up); "
         "ending the process"
     )
+    end_all()
     logging.shutdown()
     os._exit(1)
 

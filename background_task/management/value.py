@@ -14,6 +14,7 @@ from ..option import check_worker_id
 
 #: What a process may return.
 LARGEST_EXIT_CODE = 255
+LARGEST_PORT = 65_535
 
 
 def time(given: Any) -> float:
@@ -69,6 +70,14 @@ def exit_code(given: Any) -> int:
         raise ArgumentTypeError(
             f"{given} is no exit code; use a whole number from 0 to {LARGEST_EXIT_CODE}"
         )
+    return number
+
+
+def port(given: Any) -> int:
+    """Read where to listen."""
+    number = _whole(given)
+    if number is None or not 1 <= number <= LARGEST_PORT:
+        raise ArgumentTypeError(f"{given} is no port; use a whole number from 1 to {LARGEST_PORT}")
     return number
 
 

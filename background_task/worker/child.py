@@ -33,6 +33,8 @@ class Child:
     def __init__(self, command: Sequence[str], *, number: int) -> None:
         self.number = number
         self.started_at = self.heard_at = time.monotonic()
+        #: When its heartbeat has last reached the database; None if it never has.
+        self.beat_at: float | None = None
         #: The names under which it may have claimed something.
         self.names: list[str] = []
         self.is_recycled = self.is_drained = self.is_killed = False
@@ -108,6 +110,8 @@ class Child:
             self.heard_at = time.monotonic()
             if word == "N":
                 self.names.append(rest[0])
+            elif word == "H":
+                self.beat_at = self.heard_at
             elif word == "R":
                 self.is_recycled = True
             elif word == "D":

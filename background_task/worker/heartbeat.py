@@ -69,6 +69,7 @@ class Identity:
         self.renewed_at = begun
         if not self._is_label_free:
             self._claim_label()
+        telemetry.event("heartbeat", worker=name)
 
     def _claim_label(self) -> None:
         """Make sure that no other living worker has the label, or say goodbye.
@@ -93,6 +94,7 @@ class Identity:
             begun = time.monotonic()
             if self.fleet.renew(self.name, lease=self.lease):
                 self.renewed_at = begun
+                telemetry.event("heartbeat", worker=self.name)
                 return
             former, name = self.name, new_worker_name(self.label)
             self.register(name)

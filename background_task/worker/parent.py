@@ -4,6 +4,7 @@ Orders come on what the process was started with as its standard input; what the
 goes through a pipe, in lines of ASCII:
 
 ``N name``                    it works under this name (in the database)
+``H``                         its heartbeat has reached the database
 ``B task number begun limit`` a run with a time limit began
 ``E task number``             it ended
 ``T``                         the worker is alive; said while something runs that has a limit
@@ -100,7 +101,7 @@ class Parent:
         self.obey(control)
         self.introduce(name)
         control.limits.witness = self
-        with telemetry.subscribed(self.on_event, to=("evicted",)):
+        with telemetry.subscribed(self.on_event, to=("evicted", "heartbeat")):
             yield
         if (control.reason or "").startswith(RECYCLED):
             self._say("R")
@@ -108,9 +109,11 @@ class Parent:
             self._say("D")
 
     def on_event(self, name: str, fields: Mapping[str, Any]) -> None:
-        """Tell the worker's new name; a subscriber of the telemetry."""
+        """Tell the worker's new name, and of its heartbeat; a subscriber of the telemetry."""
         if name == "evicted":
             self.introduce(fields["name"])
+        elif name == "heartbeat":
+            self._say("H")
 
     def introduce(self, name: str) -> None:
         """Tell the name under which this worker is going to claim."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from .. import telemetry
 from ..registry import Registry
@@ -14,6 +15,7 @@ from .burial import Burial, Death
 from .child import Child
 from .control import LAST_SECONDS, Control
 from .drain import DRAINED
+from .heartbeat import BEATS_PER_LEASE
 from .options import COUNTERS, Summary
 from .parent import NOW, PAUSE, STOP, WAKE
 
@@ -57,6 +59,40 @@ class Place:
         return pause
 
 
+class Health:
+    """Tells while worker processes are well.
+
+    A process is, as long as its heartbeat has reached the database within the last lease, or it was
+    started within that time. If each one ends before its first heartbeat, over and over, nobody is
+    well.
+
+    Args:
+        lease: How many seconds a worker counts as alive after a heartbeat.
+        tell: Called while they are.
+    """
+
+    def __init__(self, lease: float, *, tell: Callable[[], object]) -> None:
+        self._lease = lease
+        self._tell = tell
+        self._beat_at = time.monotonic()
+        self._told_at = -math.inf
+
+    def look(self, children: Sequence[Child], *, now: float) -> None:
+        """Look at them, and tell if it is time to."""
+        if now - self._told_at < self._lease / BEATS_PER_LEASE:
+            return
+        if self.is_well(children, now=now):
+            self._told_at = now
+            self._tell()
+
+    def is_well(self, children: Sequence[Child], *, now: float) -> bool:
+        """Tell whether none of them has been silent for long, and any has been heard lately."""
+        beats = [child.beat_at for child in children if child.beat_at is not None]
+        self._beat_at = max([self._beat_at, *beats])
+        signs = [child.beat_at or child.started_at for child in children]
+        return all(now - sign <= self._lease for sign in [self._beat_at, *signs])
+
+
 def pause_after(short_lives: int) -> float:
     """Return the seconds to wait after so many processes in a row that ended soon."""
     return 0.0 if short_lives < 2 else min(LONGEST_PAUSE_SECONDS, 2.0 ** min(short_lives - 2, 16))
@@ -73,6 +109,7 @@ class Supervisor:
         control: Where the orders come from.
         duration: Seconds after which it stops; 0 or less means never.
         is_batch: Whether it ends when all processes have found nothing left to do.
+        on_well: Called a few times in each lease while the worker processes are well.
     """
 
     def __init__(
@@ -85,6 +122,7 @@ class Supervisor:
         control: Control,
         duration: float = 0,
         is_batch: bool = False,
+        on_well: Callable[[], object] = bool,
     ) -> None:
         self.command = command
         self.control = control
@@ -94,6 +132,7 @@ class Supervisor:
         self.summary = Summary()
         self.processed = self.failures = 0
         self.is_clean = True
+        self._health = Health(app_settings.BACKGROUND_TASK_LEASE_SECONDS, tell=on_well)
         self._places = [Place(number) for number in range(1, processes + 1)]
         self._burial = Burial(store, registry=registry, afterwards=self._wake_all)
         self._is_stop_passed_on = self._is_now_passed_on = False
@@ -110,6 +149,7 @@ class Supervisor:
             while not self._is_over():
                 self._pass_orders_on()
                 self._look_after_all()
+                self._health.look(self._children(), now=time.monotonic())
                 self.control.polling.wait(TICK_SECONDS)
         finally:
             for child in self._children():  # none, unless this process itself has failed

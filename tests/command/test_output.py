@@ -2,19 +2,13 @@
 
 import json
 import logging
-import os
-import pty
 import re
-import select
-import subprocess
-import sys
-import time
 
 import pytest
 
 from background_task.models import Task
 from tests.app.tasks import fail, record
-from tests.process import process_environment, worker_process
+from tests.process import worker_process
 from tests.settings import INSTALLED_APPS
 from tests.worker import tasks as waiting
 from tests.worker.running import work_off
@@ -83,49 +77,6 @@ def test_log_std_sends_what_tasks_print_to_the_log():
         worker.wait_for_line(r"ERROR +good day$")
         worker.terminate()
         assert worker.wait() == 0
-
-
-def test_terminal_gets_a_line_of_progress():
-    record("a")
-    fail()
-    text = run_on_a_terminal("--sleep", "0.1", until="1 done, 1 rescheduled, 0 failed")
-    assert "waiting | 1 done, 1 rescheduled, 0 failed" in text
-    assert re.search(r"\r +\r\S+ \S+ INFO    Stopped \(SIGTERM\)", text)
-
-
-def run_on_a_terminal(*arguments, until):
-    """Run a worker on a pseudo terminal, stop it once it has shown a text; all it has shown."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "django", "process_tasks", *arguments],
-        env=process_environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    )
-    os.close(theirs)
-    shown, end, is_stopped = "", time.monotonic() + 60, False
-    try:
-        while time.monotonic() < end:
-            ready, _, _ = select.select([ours], [], [], 1)
-            if ready:
-                try:
-                    piece = os.read(ours, 65536)
-                except OSError:  # the other end is closed
-                    break
-                if not piece:
-                    break
-                shown += piece.decode()
-            if until in shown and not is_stopped:
-                process.terminate()
-                is_stopped = True
-        assert process.wait(30) == 0
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
-    return shown
 
 
 def test_records_carry_fields_for_structured_logging(caplog):

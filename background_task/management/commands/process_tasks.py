@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import atexit
 import logging
-import math
 import os
 import sys
 from argparse import ArgumentParser
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -18,7 +18,7 @@ from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import autoreload
 
-from ... import __version__, telemetry
+from ... import __version__, telemetry, worker_log
 from ...exceptions import DuplicateWorkerError, InvalidOptionError, InvalidOptionTypeError
 from ...models import CompletedTask, Task
 from ...models.worker import UNNAMED
@@ -28,7 +28,6 @@ from ...tasks import Tasks, autodiscover, tasks
 from ...utils import SignalManager
 from ...worker import Control, Loop, Options, Summary
 from ...worker.hygiene import is_in_memory
-from ...worker.outage import remedy_for
 from ...worker.parent import Parent
 from ...worker.pruner import keeping_in
 from ...worker.served import all_declared, served
@@ -36,57 +35,13 @@ from ...worker.supervisor import Supervisor
 from ..argument import OPTIONS, check, exit_status
 from ..backend_choice import allowed_queues, check_task_settings, in_words
 from ..console import LOGGER_NAME, Console, LogWriter
+from ..liveness import LivenessFile
+from ..metrics import serve_metrics
 from ..process import end_process, give_up
+from ..screen import Above, Screen, is_terminal
+from ..status import Status, wants_colour
 
 logger = logging.getLogger(__name__)
-
-#: Event -> level, and message; fields of the event fill it.
-MESSAGES = {
-    "idle": (logging.DEBUG, "waiting for tasks"),
-    "pruned": (logging.DEBUG, "Deleted %(rows)d old finished tasks"),
-    "not_pruned": (
-        logging.WARNING,
-        "%(rows)d old finished tasks could not be deleted and stay: %(exception)r",
-    ),
-    "no_notify": (
-        logging.WARNING,
-        "No notifications from database %(using)r (%(reason)s): %(remedy)s",
-    ),
-    "outage": (logging.WARNING, "The database cannot be used (%(kind)s: %(text)s); %(remedy)s"),
-    "reconnect": (logging.WARNING, "The database is back after %(seconds).1f s"),
-    "stopping": (
-        logging.INFO,
-        (
-            "Stopping (%(reason)s): %(running)s may run for %(within)s; "
-            "a second signal stops it at once"
-        ),
-    ),
-    "unknown": (
-        logging.WARNING,
-        (
-            "Due tasks name functions that this worker does not have: %(names)s; "
-            "they stay for a worker that has them"
-        ),
-    ),
-    "adopt": (logging.WARNING, "Found claims whose confirmation was lost: %(claims)s"),
-    "evicted": (
-        logging.WARNING,
-        (
-            "Other workers took %(worker)s for dead (was this process stopped, or cut off from the "
-            "database?); going on as %(name)s"
-        ),
-    ),
-    "child_started": (logging.INFO, "Worker process %(number)d has the process number %(pid)d"),
-    "child_ended": (
-        logging.WARNING,
-        "Worker process %(number)d (%(pid)d) has ended (%(how)s); starting another%(pause)s",
-    ),
-    "child_killed": (logging.ERROR, "Killing worker process %(number)d (%(pid)d): %(why)s"),
-    "child_missing": (
-        logging.ERROR,
-        "Worker process %(number)d cannot be started (%(exception)s); trying again",
-    ),
-}
 
 
 def _configure_log_std() -> None:
@@ -131,7 +86,6 @@ class Command(BaseCommand):
         """Work until told to stop, or until the duration is over."""
         if options.get("dev"):
             autoreload.raise_last_exception()
-        verbosity = int(options.get("verbosity", 1))
         with ExitStack() as stack:
             if options.get("log_std"):
                 stack.callback(_restore_std, sys.stdout, sys.stderr)
@@ -146,10 +100,13 @@ class Command(BaseCommand):
             stack.callback(control.polling.close)
             self.sig_manager = SignalManager(control)
             stack.callback(self.sig_manager.restore)
-            self._show(verbosity=verbosity, stack=stack)
-            stack.enter_context(telemetry.subscribed(_log, to=MESSAGES))
+            screen = self._show(options, stack=stack)
+            stack.enter_context(telemetry.subscribed(_log, to=worker_log.MESSAGES))
+            on_well = self._tell_outside(options, stack=stack)
             if options.get("processes") and self.parent is None:
-                done = self._supervise(int(options["processes"]), control=control, options=chosen)
+                done = self._supervise(
+                    int(options["processes"]), control=control, options=chosen, on_well=on_well
+                )
                 self.exit_status = self.exit_status or exit_status(options, **done)
                 return
             loop = Loop(self._tasks._tasks, store=get_store(), control=control, options=chosen)
@@ -161,6 +118,10 @@ class Command(BaseCommand):
             self._say_what_was_found(loop, chosen, modules)
             if self.parent is not None:
                 stack.enter_context(self.parent.informed(control, name=loop.identity.name))
+            if screen is not None:
+                status = Status(screen, loop, has_colour=wants_colour(options))
+                status.start()
+                stack.callback(status.end)
             summary = self._work(loop)
             _say_what_was_done(summary, control)
             if self.parent is not None:
@@ -185,7 +146,14 @@ class Command(BaseCommand):
         except DuplicateWorkerError as error:
             raise CommandError(f"--worker-id: {error}") from None
 
-    def _supervise(self, processes: int, *, control: Control, options: Options) -> dict[str, int]:
+    def _supervise(
+        self,
+        processes: int,
+        *,
+        control: Control,
+        options: Options,
+        on_well: Callable[[], object],
+    ) -> dict[str, int]:
         store = get_store()
         if not getattr(self, "_called_from_command_line", False):
             raise CommandError(
@@ -204,6 +172,7 @@ class Command(BaseCommand):
             control=control,
             duration=options.duration,
             is_batch=options.is_batch,
+            on_well=on_well,
         )
         _check_label(options.label, using=store.using)
         logger.info("Starting %d worker processes", processes, extra={"event": "supervisor_start"})
@@ -216,17 +185,43 @@ class Command(BaseCommand):
         )
         return {"processed": supervisor.processed, "failures": supervisor.failures}
 
-    def _show(self, *, verbosity: int, stack: ExitStack) -> None:
-        """Show the log on the command's output where the project itself shows it nowhere."""
-        if logging.getLogger(LOGGER_NAME).hasHandlers():
-            return
-        is_terminal = verbosity == 1 and self.stdout.isatty() and self.parent is None
-        label = "" if self.parent is None else f"[{self.parent.number}] "
-        console = Console(self.stdout, has_progress=is_terminal, verbosity=verbosity, label=label)
-        console.install()
-        stack.callback(console.remove)
-        if is_terminal:
-            stack.enter_context(telemetry.subscribed(console.on_event))
+    def _show(self, options: Mapping[str, Any], *, stack: ExitStack) -> Screen | None:
+        """Show the log on the command's output where the project itself shows it nowhere.
+
+        Returns:
+            The terminal, if it is to have a line of status.
+        """
+        verbosity, screen = int(options.get("verbosity", 1)), None
+        is_alone = self.parent is None and not options.get("processes")
+        if is_alone and verbosity and not options.get("no_status"):
+            screen = Screen(self.stdout._out) if is_terminal(self.stdout, self.stderr) else None
+        if screen is not None:
+            screen.install()
+            stack.callback(screen.end)
+        if not logging.getLogger(LOGGER_NAME).hasHandlers():
+            label = "" if self.parent is None else f"[{self.parent.number}] "
+            stream = self.stdout if screen is None else Above(screen, self.stdout._out)
+            console = Console(stream, verbosity=verbosity, label=label)
+            console.install()
+            stack.callback(console.remove)
+        return screen
+
+    def _tell_outside(
+        self, options: Mapping[str, Any], *, stack: ExitStack
+    ) -> Callable[[], object]:
+        """Have the file and the port by which others see how this is; once, with many processes.
+
+        Returns:
+            What tells them that the worker processes are well.
+        """
+        if self.parent is not None:
+            return bool
+        serve_metrics(options)
+        if not options.get("liveness_file"):
+            return bool
+        file = LivenessFile(options["liveness_file"])
+        stack.enter_context(file.kept(by_heartbeat=not options.get("processes")))
+        return file.touch
 
     def _say_what_was_found(self, loop: Loop, options: Options, modules: list[str]) -> None:
         database = connections[loop.store.using]
@@ -365,23 +360,7 @@ def _say_what_was_done(summary: Summary, control: Control) -> None:
 
 def _log(name: str, fields: dict[str, Any]) -> None:
     """Log what concerns the worker rather than one task."""
-    if name not in MESSAGES:
-        return
-    level, message = MESSAGES[name]
-    words: dict[str, Any] = dict(fields)
-    if name == "outage":
-        words["kind"] = type(fields["exception"]).__name__
-        words["text"] = next(iter(str(fields["exception"]).strip().splitlines()), "")
-        words["remedy"] = fields["hint"] or remedy_for(fields["exception"])
-    if name == "stopping":
-        seconds = fields["seconds"]
-        words["within"] = "ever" if seconds == math.inf else f"another {seconds:.0f} s"
-    if name == "child_ended":
-        words["pause"] = f" in {fields['seconds']:.0f} s" if fields["seconds"] else ""
-    for key in ("running", "names", "claims"):
-        if key in fields:
-            words[key] = ", ".join(map(str, fields[key]))
-    logger.log(level, message, words, extra={"event": name})
+    worker_log.write(logger, name, fields)
 
 
 def _restore_std(stdout: Any, stderr: Any) -> None:
