@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone as zones
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -15,6 +15,7 @@ from django.utils.formats import number_format
 
 from ..models import Worker
 from ..models.completed import STATUSES
+from ..store.levels import long_ago
 from . import keyset
 from .keyset import Reach
 from .look import NO_QUEUE, look_of
@@ -24,8 +25,6 @@ DECORATOR = "@background"
 WAITING = Q(locked_by=None, failed_at=None)
 #: Somebody holds the row. Not "is not null", by which SQLite does not enter an index.
 HELD = Q(locked_by__gt="")
-#: Before any task: what lies after it has a time at all, and an index is entered there.
-LONG_AGO = datetime(1970, 1, 1, tzinfo=zones.utc)
 
 
 class ChoiceFilter(admin.SimpleListFilter):
@@ -113,7 +112,7 @@ class FinishedStatusFilter(StatusFilter):
             text = f"Only the {number} tasks that failed last were looked at."
             look_of(request, queryset.model).note(text)
             return queryset.filter(failed_at__gt=moment)
-        return queryset.filter(failed_at__gt=LONG_AGO)
+        return queryset.filter(failed_at__gt=long_ago())  # not "is not null": see HELD
 
 
 class NameFilter(ChoiceFilter):

@@ -11,14 +11,15 @@ from django.conf import settings
 from django.db.models import Model
 from django.http import HttpRequest
 
-from ..models import QueueSample
 from ..models.worker import UNNAMED
+from ..store import task_database
+from ..store.outline import queue_names
 from ..tasks import autodiscover, tasks
 
 #: So many of the newest rows are looked at for functions and queues that the code does not declare.
 MOST_ROWS = 1_000
-#: So many of the newest samples of queues; there is one a minute of each queue that is not empty.
-MOST_SAMPLES = 200
+#: So many queues that have waiting tasks.
+MOST_QUEUES = 100
 #: Stands in an address for the queue without a name.
 NO_QUEUE = UNNAMED
 WHERE = "_background_task_looks"
@@ -42,11 +43,10 @@ class Look:
 
     @cached_property
     def queues(self) -> list[str]:
-        """The queues: those of functions and backends, of the newest rows, and of samples."""
-        samples = QueueSample.objects.order_by("-pk").values_list("queue", flat=True)
-        found = {*_declared(), *(queue for _, queue in self._rows), *samples[:MOST_SAMPLES]}
-        named = sorted(queue for queue in found if queue)
-        return [NO_QUEUE, *named] if len(named) < len(found) else named
+        """The queues: those of functions and backends, of waiting tasks, and of the newest rows."""
+        waiting = queue_names(task_database(), most=MOST_QUEUES)
+        found = {*_declared(), *(queue for _, queue in self._rows), *waiting}
+        return [NO_QUEUE, *sorted(queue for queue in found if queue)]
 
     @cached_property
     def _rows(self) -> list[Any]:

@@ -7,9 +7,9 @@ from datetime import timedelta
 from django.utils import timezone
 from django.utils.timesince import timesince
 
-from ..models import Task
 from ..settings import app_settings
 from ..store import Fleet, task_database
+from ..store.outline import earliest_run_at
 
 
 def no_worker_warning() -> str | None:
@@ -17,10 +17,10 @@ def no_worker_warning() -> str | None:
     fleet = Fleet(task_database())
     now = timezone.now()
     overdue = now - timedelta(seconds=app_settings.BACKGROUND_TASK_LEASE_SECONDS)
-    waiting = Task.objects.using(fleet.using).filter(
-        run_at__lt=overdue, locked_by__isnull=True, failed_at__isnull=True
-    )
-    if not waiting.exists() or fleet.is_anyone_alive():
+    if fleet.is_anyone_alive():
+        return None
+    earliest = earliest_run_at(fleet.using)
+    if earliest is None or earliest >= overdue:
         return None
     seen = fleet.last_seen()
     since = "has ever been seen" if seen is None else f"has been seen for {timesince(seen, now)}"
