@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone as zones
+
+from django.utils import timezone
 
 from ..attempt_error import AttemptError
 from ..models import AttemptLog, CompletedTask, Task
 
+UTC = zones.utc
 #: Seconds of a unit and its name, and likewise of the next smaller one.
 UNITS = ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
 
@@ -77,13 +80,21 @@ def span(duration: timedelta | None) -> str:
     return f"{whole // size} {name} {rest} {part_name}" if rest else f"{whole // size} {name}"
 
 
+def shown(moment: datetime | None) -> datetime | None:
+    """Return a moment of the stored JSON, if it can be shown at all."""
+    try:
+        return moment if moment is None or timezone.is_naive(moment) else moment.astimezone(UTC)
+    except OverflowError:  # the very first or last day there is
+        return None
+
+
 def _failed(error: AttemptError) -> AttemptLife:
     return AttemptLife(
         number=error.attempt,
         state="failed",
         worker=error.worker,
-        started_at=error.started_at,
-        ended_at=error.at,
+        started_at=shown(error.started_at),
+        ended_at=shown(error.at),
         exception=error.exception_class_path,
         traceback=error.traceback,
     )

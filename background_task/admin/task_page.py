@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,12 +17,14 @@ from django.utils import timezone
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from ..masking import MASK, is_sensitive, masked_params
+from ..masking import MASK, is_sensitive, masked, masked_params
 from ..models import AttemptLog, CompletedTask, Task
 from ..payload.text import shortened
+from ..progress_report import ProgressReport
+from ..settings import app_settings
 from ..store.again import RETRIED
 from .badge import rendered, task_badges
-from .life import AttemptLife, attempts_of, missing, span
+from .life import AttemptLife, attempts_of, missing, shown, span
 from .pausing import on_hold
 from .traceback_html import highlighted
 
@@ -66,7 +69,8 @@ class TaskPage:
     arguments: str
     result: str | None
     error: SafeString
-    progress: Any
+    progress: ProgressReport | None
+    progress_at: datetime | None
     creator: Link | None
     next_runs: list[Link]
     earlier_runs: list[Link]
@@ -94,6 +98,7 @@ def page_of(request: HttpRequest, site: admin.AdminSite, row: Task | CompletedTa
         result=_result(row),
         error=highlighted("" if known else row.last_error),
         progress=row.progress,
+        progress_at=None if row.progress is None else shown(row.progress.at),
         creator=_creator(request, site, row),
         next_runs=_next_runs(site, row),
         earlier_runs=_earlier_runs(site, row),
@@ -142,7 +147,11 @@ def _result(row: Task | CompletedTask) -> str | None:
         return None
     if row.return_value is not None and is_sensitive(row):
         return MASK
-    return pretty(row.return_value or "null")
+    text = row.return_value or "null"
+    names = app_settings.BACKGROUND_TASK_MASK
+    with suppress(ValueError, RecursionError):  # what is no JSON has no names
+        text = json.dumps(masked(json.loads(text), names)) if names else text
+    return pretty(text)
 
 
 def _creator(request: HttpRequest, site: admin.AdminSite, row: Task | CompletedTask) -> Link | None:
