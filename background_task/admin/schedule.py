@@ -76,12 +76,15 @@ class ScheduleAdmin(RightsMixin, ScheduleModelAdmin):
     def resume(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:
         """Go on with the next tick; what was missed is dropped."""
         schedules, now = Schedules(task_database()), instant(get_store().now())
-        known = schedules.read()
-        resumed = [
-            row
-            for row in queryset
-            if row.is_paused and row.key in known and schedules.resume(known[row.key], now=now)
-        ]
+        known, resumed = schedules.read(), []
+        for row in queryset:
+            if not row.is_paused or row.key not in known:
+                continue
+            try:
+                if schedules.resume(known[row.key], now=now):
+                    resumed.append(row)
+            except InvalidOptionError as error:
+                self.message_user(request, f"{row.name}: {error}", messages.WARNING)
         _write_log(request, resumed, "Resumed.")
         self.message_user(request, f"Resumed: {len(resumed)}")
 
