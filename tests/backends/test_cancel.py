@@ -1,5 +1,7 @@
 """Tasks of ``django.tasks`` that somebody cancels."""
 
+from uuid import UUID
+
 import pytest
 from asgiref.sync import async_to_sync
 from django.db import transaction
@@ -34,6 +36,17 @@ def test_a_task_that_waits_has_failed_and_that_is_told(told):
     assert told[1][3] == result
     assert cancel(result.id) == "finished"
     assert len(told) == 2
+
+
+def test_a_task_that_waits_is_discarded_at_once(told):
+    result = tasks.add.enqueue(1)
+    assert get_store().discard(UUID(result.id), reason="why not") == "discarded"
+    result.refresh()
+    assert result.errors[-1].traceback == "why not"
+    assert [(each[0], each[2]) for each in told] == [
+        ("task_enqueued", "READY"),
+        ("task_finished", "FAILED"),
+    ]
 
 
 def test_nobody_is_told_of_what_is_rolled_back(told):
