@@ -21,7 +21,7 @@ class Glance:
     Attributes:
         number: How many there are, as far as was counted.
         is_more: Whether there are more.
-        first: The first ones.
+        first: The first ones, in the order of the list.
     """
 
     number: int
@@ -55,7 +55,7 @@ def batches(queryset: QuerySet[Any]) -> Iterator[list[int]]:
 
 
 def glance(queryset: QuerySet[Any]) -> Glance:
-    """Count rows up to a bound and read the first ones."""
+    """Count rows up to a bound and read the first ones, as the list does."""
     number = queryset.order_by()[: MOST_COUNTED + 1].count()
-    first = list(queryset.order_by("pk")[:MOST_NAMED])
+    first = list(queryset[:MOST_NAMED])
     return Glance(min(number, MOST_COUNTED), number > MOST_COUNTED, first)

@@ -99,6 +99,10 @@ class Play:
         self._note(lambda: recover(store, registry=tasks._tasks))
         Worker.objects.all().delete()
 
+    def discard(self):
+        """Do as somebody who does not want this run."""
+        self._note(lambda: get_store().discard(self.row.pk))
+
     def _note(self, act):
         def receive(signal, **kwargs):
             self.signals += [name for name, value in SIGNALS.items() if value is signal]
@@ -157,6 +161,13 @@ def test_task_that_comes_too_late_comes_out_as_the_table_says():
     play.call()
     play.run()
     play.check(LINES["is not started before `expires`"])
+
+
+def test_task_that_is_discarded_while_it_waits_comes_out_as_the_table_says():
+    play = Play()
+    play.call()
+    play.discard()
+    play.check(LINES["is discarded [in the admin](admin.md#actions) while it waits"])
 
 
 def test_task_that_has_had_its_attempts_comes_out_as_the_table_says():
