@@ -104,6 +104,11 @@ class Keeping:
         """Return all lengths of time that occur, the shortest first."""
         return sorted(set().union(*(each.spans() for each in self._all())))
 
+    def longest(self) -> timedelta | None:
+        """Return after which time no finished row is kept; None if some are kept for ever."""
+        is_open = any(None in (each.common, *each.by_name.values()) for each in self._all())
+        return None if is_open else max(self.spans())
+
     def _all(self) -> Iterator[Retention]:
         yield self.common
         yield from self.by_backend.values()

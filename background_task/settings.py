@@ -6,6 +6,7 @@ a shorter name (``MAX_ATTEMPTS``, ``MAX_RUN_TIME``) are still read under it; the
 
 from __future__ import annotations
 
+import logging
 import math
 import multiprocessing
 from collections.abc import Callable
@@ -22,6 +23,8 @@ PREFIX = "BACKGROUND_TASK_"
 LONGEST_LEASE = 86_400
 #: A server refuses larger packets by breaking the connection; MySQL once from 4 MiB on.
 LARGEST_RESULT = 1_048_576
+#: Below that, no line of a log is left in one piece.
+SMALLEST_LOG = 256
 
 
 def cpu_count() -> int:
@@ -71,6 +74,17 @@ def _names(value: Any) -> str | None:
     is_list = isinstance(value, list | tuple | set | frozenset)
     if not is_list or not all(isinstance(name, str) and name.strip() for name in value):
         return "a list of names, such as ['password', 'token']"
+    return None
+
+
+def _level_or_none(value: Any) -> str | None:
+    is_name = isinstance(value, str) and isinstance(logging.getLevelName(value), int)
+    return None if value is None or is_name else "the name of a level, such as 'INFO', or None"
+
+
+def _log_bytes(value: Any) -> str | None:
+    if _whole_number(value) or not SMALLEST_LOG <= value <= LARGEST_RESULT:
+        return f"a whole number from {SMALLEST_LOG} to {LARGEST_RESULT}"
     return None
 
 
@@ -166,6 +180,8 @@ SETTINGS = {
         Setting("RETAIN", ByHistory(), _retention),
         Setting("EAGER", False, _yes_or_no),
         Setting("MASK", [], _names),
+        Setting("LOG_LEVEL", None, _level_or_none),
+        Setting("MAX_LOG_BYTES", 16_384, _log_bytes),
     )
 }
 
@@ -270,6 +286,20 @@ class AppSettings:
         return bool(
             getattr(settings, "BACKGROUND_TASK_EAGER", False)
         )  # asked by each call: in haste
+
+    @property
+    def BACKGROUND_TASK_LOG_LEVEL(self) -> int | None:  # noqa: N802
+        """The lowest level at which what tasks log is kept; None keeps nothing."""
+        name = SETTINGS["LOG_LEVEL"].read()
+        if name is None:
+            return None
+        level = logging.getLevelName(name)
+        return level if isinstance(level, int) else logging.INFO
+
+    @property
+    def BACKGROUND_TASK_MAX_LOG_BYTES(self) -> int:  # noqa: N802
+        """How much of an attempt's log is kept."""
+        return int(SETTINGS["MAX_LOG_BYTES"].read())
 
     @property
     def BACKGROUND_TASK_MASK(self) -> tuple[str, ...]:  # noqa: N802

@@ -51,6 +51,8 @@ MESSAGES = {
         "Receivers of django.tasks were not told that %(claim)s has ended: %(exception)r",
     ),
     "unreported": ("warning", "The progress of %(claim)s could not be written: %(exception)r"),
+    "unlogged": ("warning", "What %(claim)s has logged could not be kept: %(exception)r"),
+    "unattended": ("warning", "Somebody who looks on at %(claim)s has failed: %(exception)r"),
     "chain_broken": (
         "error",
         "%(task)s is not repeated any more: its rule %(rule)r cannot be followed",

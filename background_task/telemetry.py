@@ -18,6 +18,8 @@ An event has a name and keyword fields. The events of this library:
 ``not_kept``       ``claim``, ``reason``: the run is done, but its return value cannot be kept
 ``untold``         ``claim``, ``exception``: receivers of ``django.tasks`` were not told of its end
 ``unreported``     ``claim``, ``exception``: its progress could not be written
+``unlogged``       ``claim``, ``exception``: what it has logged could not be kept
+``unattended``     ``claim``, ``exception``: somebody who looks on at runs has failed
 ``overrun``        ``claim``, ``seconds``: a run takes longer than MAX_RUN_TIME
 ``blocked``        ``claim``, ``seconds``, ``where``: a coroutine keeps the event loop from others
 ``unknown``        ``names``: due rows name functions that this worker does not have

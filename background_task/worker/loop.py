@@ -8,6 +8,7 @@ from django.db import Error
 
 from .. import telemetry
 from ..attempt import Claim, Outcome, Released
+from ..log_capture import capturing
 from ..registry import Registry
 from ..settings import app_settings
 from ..store import Fleet, Store
@@ -106,16 +107,13 @@ class Loop:
         """Work until told to stop, or until the duration is over; then drain and release."""
         started = self.retirement.begin()
         watchdog = Watchdog(
-            self.retirement.end_duration,
-            self.control.enforce_deadline,
-            self.watch.tell_stopping,
-            self.watch.tell_overrun,
-            self.retirement.enforce_limits,
-            self.retirement.recycle,
+            *(self.retirement.end_duration, self.control.enforce_deadline),
+            *(self.watch.tell_stopping, self.watch.tell_overrun),
+            *(self.retirement.enforce_limits, self.retirement.recycle),
         )
         watchdog.start()
         try:
-            with telemetry.subscribed(self.summary.count, to=COUNTERS):
+            with telemetry.subscribed(self.summary.count, to=COUNTERS), capturing():
                 self._register()
                 try:
                     self._work()

@@ -149,7 +149,13 @@ class Pruner:
                 self._positions[span] = entries[-1]
             if len(entries) == BATCH_SIZE:
                 return deleted, False
-        return deleted, True
+        return deleted, self._discard_logs(keeping, now) < BATCH_SIZE
+
+    def _discard_logs(self, keeping: Keeping, now: datetime) -> int:
+        """Delete the logs of tasks that are in no table any more; return how many."""
+        longest = keeping.longest()
+        limit = None if longest is None else before(now, longest)
+        return 0 if limit is None else self.archive.logs.discard_before(limit, most=BATCH_SIZE)
 
     def _discard(self, keys: Sequence[int]) -> int:
         """Delete rows; what refuses to be deleted stays, and nothing else."""

@@ -9,7 +9,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ from ..attempt import (
     after_exception,
     describe,
 )
+from ..attendant import Company, factories
 from ..current import enter
 from ..exceptions import BackgroundTaskError, InvalidTaskError, StopNow, TaskTimeout
 from ..models import Task
@@ -55,7 +56,7 @@ KEYBOARD_INTERRUPT = "Ctrl-C"
 #: ``Released.reason`` of a task that was interrupted because the worker left at once.
 TOO_LATE = "the worker could not wait for it"
 #: Stands where there is no transaction of the run's own.
-NOTHING = nullcontext()
+NOTHING: AbstractContextManager[None] = nullcontext()
 #: Where the code is that stands above a task function in a traceback.
 OWN_DIRECTORY = os.path.join(os.path.dirname(__file__), "")
 
@@ -85,11 +86,16 @@ def run_claim(
     announce(task_started, sender=Task)
     telemetry.event("start", claim=claim)
     current = CurrentRun(claim, store, control=control, depth=store.depth())
-    with orderly(control.surroundings if control else None) as mess:
-        outcome = _attempt(
-            claim, registry, terms=terms, store=store, control=control, current=current
-        )
-    current.write()  # what is left, now that no transaction of the function is in the way
+    # Who looks on ends when no transaction of the function is open, or it would take with it what
+    # they have written.
+    with Company(claim, store) if factories else NOTHING as company:
+        with orderly(control.surroundings if control else None) as mess:
+            outcome = _attempt(
+                claim, registry, terms=terms, store=store, control=control, current=current
+            )
+        current.write()  # what is left, now that no transaction of the function is in the way
+        if company is not None:
+            company.outcome = outcome
     for guard in control.guards if control else ():
         mended = guard()
         if mended:

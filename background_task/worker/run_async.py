@@ -18,6 +18,7 @@ from typing import Any
 
 from .. import payload, telemetry
 from ..attempt import Claim, Outcome, Released, Succeeded
+from ..attendant import Company, factories
 from ..current import enter
 from ..exceptions import InvalidTaskError
 from ..models import Task
@@ -86,6 +87,9 @@ class CoroutineRun:
         self._guest = Guest(place.lanes)
         self._mess = Mess()
         self._current = CurrentRun(claim, place.store, control=place.control)
+        #: Empty, so that nothing comes in from whoever began the run, or goes out.
+        self._context = Context()
+        self._company: Company | None = None
         self._has_returned = False
         self._result: str | None = None
         self._exception: BaseException | None = None
@@ -122,13 +126,14 @@ class CoroutineRun:
             self._place.ended(self, Released(TOO_LATE))
             return
         telemetry.event("start", claim=self.claim)
-        # An empty context, so that nothing comes in from whoever began the run, or goes out.
-        self.task = Context().run(self._create_task)
+        self.task = self._context.run(self._create_task)
         self.task.add_done_callback(self._on_done, context=Context())
 
     def _create_task(self) -> asyncio.Task[None]:
         _current.set(self)
         self._guest.enter()
+        if factories:
+            self._company = Company(self.claim, self._place.store).__enter__()
         return asyncio.get_running_loop().create_task(self._attempt())
 
     async def _attempt(self) -> None:
@@ -173,7 +178,8 @@ class CoroutineRun:
         self._place.control.surroundings.restore(self._mess)
         is_open = self._guest.leave()
         is_done = self._exception is None and not is_open and not self._current.has_unwritten()
-        if is_done and not self._place.is_slow():
+        is_slow = self._company is not None and self._company.is_slow()
+        if is_done and not is_slow and not self._place.is_slow():
             self._end(self._outcome())
             return
         guest = self._guest if is_open else None
@@ -200,6 +206,7 @@ class CoroutineRun:
     def _on_settled(self, settled: Future[None]) -> None:
         error = settled.exception()
         if error is not None:
+            self._dismiss(None)
             self._place.broke(self, error)
 
     def _outcome(self) -> Outcome:
@@ -207,7 +214,15 @@ class CoroutineRun:
             return Succeeded(self._result)
         return Released(f"no function is registered as {self.claim.task_name!r}")
 
+    def _dismiss(self, outcome: Outcome | None) -> None:
+        """Let those end who have looked on, in the context in which they began."""
+        company, self._company = self._company, None
+        if company is not None:
+            company.outcome = outcome
+            self._context.run(company.__exit__)
+
     def _end(self, outcome: Outcome) -> None:
+        self._dismiss(outcome)
         for what in self._mess.found:
             telemetry.event("mess", claim=self.claim, what=what)
         self._place.ended(self, outcome)
