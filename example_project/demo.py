@@ -6,7 +6,7 @@ with Django and Pillow there, starts the example site's real worker on a fresh S
 shows decorated calls become rows, run, fail, retry, repeat and survive a `kill -9`.
 
     python3 example_project/demo.py                 about half a minute, then it ends
-    python3 example_project/demo.py --serve         and the site with its admin, until Ctrl-C
+    python3 example_project/demo.py --serve         the site, to play with, until Ctrl-C
     python3 example_project/demo.py --no-venv       in the Python that runs this file
 
 The exit code is 0 only when everything happened as it should.
@@ -49,9 +49,12 @@ def main() -> int:
     for package, distribution in [("django", "Django"), ("PIL", "Pillow")]:
         if importlib.util.find_spec(package) is None:
             sys.exit(f"{distribution} is not installed here; run the demo without --no-venv.")
-    from tour import run
+    from tour import serve, show
 
-    return run(data_dir=options.data_dir.resolve(), serve=options.serve, port=options.port)
+    data_dir = options.data_dir.resolve()
+    if options.serve:
+        return serve(data_dir=data_dir, port=options.port, browser=not options.no_browser)
+    return show(data_dir=data_dir)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -59,9 +62,14 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--serve", action="store_true", help="also start the site with its admin")
     parser.add_argument(
-        "--port", type=int, default=8000, help="port of the site on 127.0.0.1 (0: any free one)"
+        "--serve", action="store_true", help="start the site with a worker, and open it"
+    )
+    parser.add_argument(
+        "--port", type=int, help="port of the site on 127.0.0.1 (8000, or any that is free)"
+    )
+    parser.add_argument(
+        "--no-browser", action="store_true", help="only print the address of the site"
     )
     parser.add_argument(
         "--data-dir",

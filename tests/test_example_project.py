@@ -6,13 +6,17 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from functools import partial
+from http.cookiejar import CookieJar
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
 from background_task.settings import SETTINGS
 from tests.example import EXAMPLE, copy_example, example_environment, manage, query
 from tests.process import RunningProcess
+from tests.waiting import wait_until
 
 pytest.importorskip("PIL", reason="Pillow, which the example needs, is not installed here")
 
@@ -78,27 +82,47 @@ def start_demo(project: Path, *arguments: str) -> RunningProcess:
     )
 
 
-def test_demo_shows_everything_and_serves_the_site_until_interrupted(project):
-    demo = start_demo(project, "--serve", "--port", "0")
+def test_demo_shows_everything(project):
+    demo = start_demo(project)
     try:
-        address = demo.wait_for_line(r"http://127\.0\.0\.1:\d+/")[0]
-        demo.wait_for_line("Ctrl-C stops both", deadline=110)
-        page = fetch(address)
-        assert "lighthouse" in page
-        assert "/media/thumbnails/" in page
-        assert "Log in" in fetch(f"{address}admin/")
-
-        demo.interrupt()
-
-        assert demo.wait(60) == 0, demo.output
+        assert demo.wait(110) == 0, demo.output
     finally:
         demo.clean_up()
     for event in ("row", "running", "done", "failed", "repeats", "killed", "lost"):
         assert re.search(rf"\d s  {event} ", demo.output), f"{event} not in:\n{demo.output}"
     assert "MISSING" not in demo.output
-    database = project / "var" / "db.sqlite3"
+    assert_nothing_runs(project / "var" / "db.sqlite3")
+
+
+def assert_nothing_runs(database: Path) -> None:
     assert query(database, "select 1 from background_task where locked_by is not null") == []
     assert query(database, "select 1 from background_task_worker where stopped_at is null") == []
+
+
+def test_demo_serves_the_site_with_workers_until_interrupted(project):
+    demo = start_demo(project, "--serve", "--port", "0", "--no-browser")
+    database = project / "var" / "db.sqlite3"
+    try:
+        address = demo.wait_for_line(r"http://127\.0\.0\.1:\d+/")[0]
+        demo.wait_for_line("Ctrl-C stops")
+        visitor = Visitor(address)
+        assert "lighthouse" in visitor.get()
+        assert "Log out" in visitor.get("admin/"), "whoever opens the demo is its administrator"
+
+        assert "1 added to the queue" in visitor.press("trouble/crash/")
+        wait_until(partial(query, database, ENDED_AFTER_CRASH), deadline=60)
+        demo.interrupt()
+
+        assert demo.wait(60) == 0, demo.output
+    finally:
+        demo.clean_up()
+    assert_nothing_runs(database)
+
+
+ENDED_AFTER_CRASH = """
+select 1 from background_task_completedtask
+where task_name = 'trouble.tasks.crash' and attempts = 2 and failed_at is null
+"""
 
 
 def test_demo_started_twice_in_one_folder_refuses_to_remove_the_other_ones_files(project):
@@ -131,10 +155,26 @@ def test_demo_on_a_taken_port_says_so_and_starts_nothing(project):
     assert not (project / "var").exists()
 
 
-def fetch(address: str) -> str:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(address, timeout=20) as response:
-        return response.read().decode()
+class Visitor:
+    """Somebody with cookies, who presses buttons."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.cookies = CookieJar()
+        self.opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(self.cookies)
+        )
+
+    def get(self, path: str = "") -> str:
+        with self.opener.open(f"{self.address}{path}", timeout=20) as response:
+            return response.read().decode()
+
+    def press(self, path: str) -> str:
+        self.get("trouble/")
+        [token] = [cookie.value for cookie in self.cookies if cookie.name == "csrftoken"]
+        form = urlencode({"csrfmiddlewaretoken": token}).encode()
+        with self.opener.open(f"{self.address}{path}", data=form, timeout=20) as response:
+            return response.read().decode()
 
 
 def test_supervisors_wait_longer_than_a_worker_takes_to_stop():

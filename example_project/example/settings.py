@@ -1,10 +1,11 @@
 """Settings of the example site: SQLite, mail written to files, everything under one folder.
 
-Three environment variables change things without editing this file:
+Some environment variables change things without editing this file:
 
 * ``EXAMPLE_DATA_DIR``: where the database, media files and mail go (default: ``var/``).
 * ``EXAMPLE_LEASE_SECONDS``: how soon the tasks of a dead worker are taken over (default: 60).
 * ``EXAMPLE_TASKS_BACKEND``: what runs the tasks of ``postcards``, an app for ``django.tasks``.
+* ``EXAMPLE_DEMO``: everybody on this machine is the administrator (``demo.py --serve`` sets it).
 """
 
 import os
@@ -31,6 +32,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "background_task",
     "library",
+    "trouble",
 ]
 
 # The tasks of Django's own framework, or before Django 6.0 of its backport, where that is there.
@@ -50,7 +52,11 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "example.middleware.content_security_policy",
 ]
+IS_DEMO = os.environ.get("EXAMPLE_DEMO") == "1"
+if IS_DEMO:
+    MIDDLEWARE += ["example.middleware.log_in_everybody"]
 
 TEMPLATES = [
     {
@@ -107,6 +113,13 @@ else:
     EMAIL_FILE_PATH = MAIL_DIR
 
 BACKGROUND_TASK_ASYNC_THREADS = 3
+# What tasks log is shown on their pages in the admin.
+BACKGROUND_TASK_LOG_LEVEL = "INFO"
+if IS_DEMO:
+    # Periodic tasks can be declared here, or at the function with @periodic.
+    BACKGROUND_TASK_PERIODIC = {
+        "report of the minute": {"task": "library.tasks.write_report", "schedule": 60},
+    }
 BACKGROUND_TASK_LEASE_SECONDS = int(os.environ.get("EXAMPLE_LEASE_SECONDS", "60"))
 # How long a worker that is asked to stop lets running tasks finish. Whatever supervises it
 # (deploy/supervisord.conf, deploy/example-worker.service) waits a little longer than this.

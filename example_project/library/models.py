@@ -3,6 +3,12 @@
 from django.db import models
 
 
+def words_in(line: str) -> list[str]:
+    """Return the words of a line in lower case, without punctuation."""
+    stripped = (word.strip(".,;:!?'\"()").lower() for word in line.split())
+    return [word for word in stripped if word]
+
+
 class Document(models.Model):
     """A text file, its number of words and its rating."""
 
@@ -16,12 +22,14 @@ class Document(models.Model):
         """Return the title."""
         return self.title
 
-    def words(self) -> list[str]:
-        """Return the words of the text in lower case, without punctuation."""
+    def lines(self) -> list[str]:
+        """Return the lines of the text."""
         with self.text.open("rb") as file:
-            text = file.read().decode("utf-8")
-        stripped = (word.strip(".,;:!?'\"()").lower() for word in text.split())
-        return [word for word in stripped if word]
+            return file.read().decode("utf-8").splitlines()
+
+    def words(self) -> list[str]:
+        """Return the words of the text."""
+        return [word for line in self.lines() for word in words_in(line)]
 
 
 class Picture(models.Model):

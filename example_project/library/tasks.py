@@ -6,39 +6,52 @@ worker (``manage.py process_tasks``) runs it later. ``count_words.now(7)`` runs 
 A worker can be killed in the middle of a task, and the task is then started again. So each of
 these functions is written such that running it twice leaves the same result as running it once.
 Arguments are stored as JSON, which is why tasks take primary keys and not model instances.
+
+``pause_seconds`` stands in for real work that takes long: the samples are small, and without it
+there would be no time to watch a task, or to kill its worker in the middle.
 """
 
 import io
 import time
 from collections import defaultdict
 
-from background_task import background
+from background_task import background, progress
 from django.core.files.base import ContentFile
 from django.core.mail import send_mail
 from PIL import Image
 
-from library.models import Document, Picture, Report
+from library.models import Document, Picture, Report, words_in
 
 THUMBNAIL_SIZE = (96, 96)
 
 
 @background
-def count_words(document_id: int) -> int:
-    """Count the words of one document."""
+def count_words(document_id: int, pause_seconds: float = 0.0) -> int:
+    """Count the words of one document, line by line."""
     document = Document.objects.get(pk=document_id)
-    document.word_count = len(document.words())
+    lines, words = document.lines(), 0
+    for number, line in enumerate(lines, start=1):
+        words += len(words_in(line))
+        progress(number, len(lines), f"{words} words so far")  # whoever watches sees a bar
+        time.sleep(pause_seconds)
+    document.word_count = words
     document.save(update_fields=["word_count"])
-    return document.word_count
+    return words
 
 
 @background
-def make_thumbnail(picture_id: int) -> None:
+def make_thumbnail(picture_id: int, pause_seconds: float = 0.0) -> None:
     """Save a small copy of one picture."""
     picture = Picture.objects.get(pk=picture_id)
     buffer = io.BytesIO()
+    progress(1, 3, "reading the picture")
+    time.sleep(pause_seconds)
     with picture.image.open("rb") as file, Image.open(file) as image:
+        progress(2, 3, f"shrinking {image.width} x {image.height} pixels")
+        time.sleep(pause_seconds)
         image.thumbnail(THUMBNAIL_SIZE)
         image.save(buffer, format="PNG")
+    progress(3, 3, "saving")
     if picture.thumbnail:
         picture.thumbnail.delete(save=False)
     picture.thumbnail.save(f"{picture.pk}.png", ContentFile(buffer.getvalue()), save=False)
@@ -81,12 +94,7 @@ def mail_report(address: str) -> None:
 
 @background
 def build_concordance(pause_seconds: float = 0.0) -> None:
-    """List every word of the library with the documents that use it.
-
-    Args:
-        pause_seconds: How long to rest after each document. It stands in for real work that takes
-            long, so that there is time to stop or kill the worker in the middle.
-    """
+    """List every word of the library with the documents that use it."""
     titles: dict[str, set[str]] = defaultdict(set)
     for document in Document.objects.order_by("title"):
         for word in document.words():

@@ -128,19 +128,21 @@ class SchedulingTests(LibraryTestCase):
         self.assertGreaterEqual(task.run_at, before + timedelta(minutes=5))
         self.assertLess(task.run_at, timezone.now() + timedelta(minutes=6))
 
-    def test_button_on_the_page_schedules_one_row_for_each_document(self) -> None:
-        self.create_document(title="one", text="word")
-        self.create_document(title="two", text="word")
+    def test_button_on_the_page_schedules_one_row_for_each_chosen_document(self) -> None:
+        documents = [self.create_document(title=title, text="word") for title in ("one", "two")]
+        self.create_document(title="three", text="word")
 
-        response = self.client.post(reverse("start", args=["counts"]), follow=True)
+        chosen = {"texts-chosen": [document.pk for document in documents]}
+        response = self.client.post(reverse("texts"), chosen, follow=True)
 
-        self.assertRedirects(response, reverse("index"))
-        self.assertContains(response, "library.tasks.count_words", count=2)
-        self.assertEqual(Task.objects.count(), 2)
+        self.assertRedirects(response, reverse("index") + "#mine")
+        names = Task.objects.values_list("verbose_name", flat=True).order_by("pk")
+        self.assertEqual(list(names), ["Count one", "Count two"])
+        self.assertContains(response, "Count one")
 
     def test_unknown_work_is_not_found_and_get_schedules_nothing(self) -> None:
         self.assertEqual(self.client.post(reverse("start", args=["no-such"])).status_code, 404)
-        self.assertEqual(self.client.get(reverse("start", args=["counts"])).status_code, 405)
+        self.assertEqual(self.client.get(reverse("start", args=["report"])).status_code, 405)
         self.assertFalse(Task.objects.exists())
 
     def test_asking_for_the_hourly_report_twice_leaves_one_row(self) -> None:

@@ -19,14 +19,41 @@ if TYPE_CHECKING:
 LEASE_SECONDS = 6
 
 
-def run(*, data_dir: Path, serve: bool, port: int) -> int:
-    """Show everything and return the exit code.
+#: Where the site is, unless that is taken or another port is asked for.
+USUAL_PORT = 8000
+
+
+def show(*, data_dir: Path) -> int:
+    """Show a worker at its work and return the exit code.
 
     Args:
         data_dir: Folder for everything the demo writes; what an earlier demo left is removed.
-        serve: Whether to run the site too and keep it up until Ctrl-C.
-        port: The site's port on 127.0.0.1, 0 for any free one.
     """
+    with prepared(data_dir):
+        from tour.story import tell
+
+        return tell(log_dir=data_dir)
+
+
+def serve(*, data_dir: Path, port: int | None, browser: bool) -> int:
+    """Run the site with a worker until Ctrl-C and return the exit code.
+
+    Args:
+        data_dir: Folder for everything the demo writes; what an earlier demo left is removed.
+        port: The site's port on 127.0.0.1; None for the usual one, or a free one if that is taken.
+        browser: Whether to open the site in a browser.
+    """
+    port = free_port(port)
+    os.environ["EXAMPLE_DEMO"] = "1"
+    with prepared(data_dir):
+        from tour.serving import keep_serving
+
+        return keep_serving(log_dir=data_dir, port=port, browser=browser)
+
+
+@contextmanager
+def prepared(data_dir: Path) -> Iterator[None]:
+    """Set Django up on an empty folder."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "example.settings"
     os.environ["EXAMPLE_DATA_DIR"] = str(data_dir)
     os.environ["EXAMPLE_LEASE_SECONDS"] = str(LEASE_SECONDS)
@@ -34,17 +61,13 @@ def run(*, data_dir: Path, serve: bool, port: int) -> int:
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), exit_on_signal)
-    if serve:
-        port = free_port(port)
     data_dir.mkdir(parents=True, exist_ok=True)
     with only_demo_in(data_dir):
         remove_earlier_demo(data_dir)
         import django
 
         django.setup()
-        from tour.story import tell
-
-        return tell(log_dir=data_dir, port=port if serve else None)
+        yield
 
 
 def exit_on_signal(number: int, frame: FrameType | None) -> None:
@@ -52,15 +75,20 @@ def exit_on_signal(number: int, frame: FrameType | None) -> None:
     sys.exit(128 + number)
 
 
-def free_port(port: int) -> int:
-    """Return the port, or any free one for 0; exit with a message when it is taken."""
-    with socket.socket() as server:
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            server.bind(("127.0.0.1", port))
-        except (OSError, OverflowError) as error:
-            sys.exit(f"Port {port} on 127.0.0.1 cannot be used ({error}). Try --port 0.")
-        return int(server.getsockname()[1])
+def free_port(asked: int | None) -> int:
+    """Return a port that is free; exit with a message when the one that was asked for is taken."""
+    for port in [USUAL_PORT, 0] if asked is None else [asked]:
+        with socket.socket() as server:
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                server.bind(("127.0.0.1", port))
+            except (OSError, OverflowError) as error:
+                reason = error
+            else:
+                return int(server.getsockname()[1])
+    sys.exit(
+        f"Port {asked} on 127.0.0.1 cannot be used ({reason}). Leave --port out for a free one."
+    )
 
 
 @contextmanager

@@ -91,15 +91,18 @@ class Processes:
                 process.kill()
             raise
 
-    def start_worker(self, *, threads: int, duration: int = 0) -> Process:
+    def start_worker(self, *, threads: int, workers: int = 1, duration: int = 0) -> Process:
         """Start `manage.py process_tasks`.
 
         Args:
             threads: How many tasks it runs at the same time.
+            workers: From two on, a process that starts so many and replaces those that die.
             duration: Seconds after which it ends by itself, 0 for never. A limit means that
                 nothing is left over should the demo itself be killed.
         """
         arguments = ["process_tasks", "--threads", str(threads), "--sleep", "0.2"]
+        if workers > 1:
+            arguments += ["--processes", str(workers)]
         return self._start(*arguments, "--duration", str(duration), log="worker.log")
 
     def start_site(self, *, port: int) -> Process:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,6 @@ import background_task
 import django
 from background_task.models import Task
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.core.management import call_command
 
 from library.models import Document, Picture
@@ -27,7 +25,6 @@ from tour import LEASE_SECONDS
 from tour.observer import Observer
 from tour.outcome import MAIL_DELAY, report
 from tour.process import Process, Processes
-from tour.site import wait_for_site
 from tour.terminal import Terminal
 
 THREADS = 3
@@ -40,19 +37,16 @@ class DemoError(Exception):
     """Something that the demo waited for did not happen."""
 
 
-def tell(*, log_dir: Path, port: int | None) -> int:
+def tell(*, log_dir: Path) -> int:
     """Tell the whole story and return the exit code.
 
     Args:
-        log_dir: Folder for the output of the worker and the site.
-        port: Where to serve the site until Ctrl-C; None for no site.
+        log_dir: Folder for the output of the worker.
     """
     terminal = Terminal()
     with Processes(log_dir=log_dir) as processes:
         try:
             prepare(terminal)
-            if port is not None:
-                serve(terminal=terminal, processes=processes, port=port)
             story = Story(terminal=terminal, processes=processes)
             story.schedule()
             worker = story.run_worker()
@@ -66,8 +60,6 @@ def tell(*, log_dir: Path, port: int | None) -> int:
             terminal.line("Interrupted. The worker ends what it runs; Ctrl-C again kills it.")
             raise
         is_ok = report(terminal=terminal, observer=story.observer, log_dir=log_dir)
-        if port is not None:
-            keep_serving(terminal=terminal, processes=processes, port=port)
     return 0 if is_ok else 1
 
 
@@ -81,17 +73,6 @@ def prepare(terminal: Terminal) -> None:
         f"A fresh SQLite database with {Document.objects.count()} documents and "
         f"{Picture.objects.count()} pictures: {settings.DATABASES['default']['NAME']}"
     )
-
-
-def serve(*, terminal: Terminal, processes: Processes, port: int) -> None:
-    """Start the site with an administrator, to look at while the rest goes on."""
-    get_user_model().objects.create_superuser("admin", "admin@example.org", "admin")
-    site = processes.start_site(port=port)
-    if not wait_for_site(site, port=port):
-        raise DemoError(f"the site did not start:\n{site.log_tail()}")
-    address = f"http://127.0.0.1:{port}/"
-    terminal.line(f"The site:   {address}")
-    terminal.line(f"The admin:  {address}admin/  (user admin, password admin)")
 
 
 class Story:
@@ -199,14 +180,3 @@ class Story:
         self._watch(
             lambda: time.monotonic() >= end, worker=worker, seconds=seconds + 5, what="the clock"
         )
-
-
-def keep_serving(*, terminal: Terminal, processes: Processes, port: int) -> None:
-    """Run a worker beside the site until Ctrl-C."""
-    processes.start_worker(threads=THREADS)
-    terminal.line()
-    terminal.line(f"Serving http://127.0.0.1:{port}/ with a worker beside it. Ctrl-C stops both.")
-    try:
-        threading.Event().wait()
-    except KeyboardInterrupt:
-        terminal.line("Stopping the site and the worker ...")

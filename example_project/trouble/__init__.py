@@ -1,0 +1,1 @@
+"""Tasks that go wrong on purpose, to see what becomes of them."""
