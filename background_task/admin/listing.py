@@ -65,11 +65,13 @@ class TaskListMixin(KeysetMixin):
         shown: dict[Any, Any] = {"task_params": task_params, "locked_by": _named(self.owner)}
         return [shown.get(column, column) for column in super().get_list_display(request)]
 
-    def lookup_allowed(self, lookup: str, *args: Any, **kwargs: Any) -> bool:
-        """Tell whether an address may ask for this."""
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Tell whether an address may ask for this; Django before 5.0 passes no request."""
         name = lookup.partition("__")[0]
-        texts = {field.name for field in self.opts.fields if isinstance(field, TextField)}
-        return name not in texts | UNASKED and super().lookup_allowed(lookup, *args, **kwargs)
+        if name in {field.name for field in self.opts.fields if isinstance(field, TextField)}:
+            return False
+        more = () if request is None else (request,)
+        return name not in UNASKED and super().lookup_allowed(lookup, value, *more)
 
     def search_reach(self, query: str) -> Reach | None:
         """Return how the rows of a search are found."""

@@ -87,6 +87,7 @@ def found_keys(rows: QuerySet[Any], text: str, look: Look) -> list[int]:
     sought, chars, seen = text.casefold(), 0, 0
     keys: list[int] = []
     columns = ("pk", "task_name", "task_params", "options", "backend")
+    rows = rows if rows.query.order_by else rows.order_by("-pk")  # Django 4.2 searches first
     calls = rows.values_list(*columns, named=True)
     for start in range(0, MOST_ROWS, GROUP):
         group = list(calls[start : start + GROUP])
