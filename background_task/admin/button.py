@@ -94,7 +94,8 @@ class ButtonsMixin(RightsMixin, AnyModelAdmin):
             self.message_user(request, text, messages.WARNING)
             return HttpResponseRedirect(self._reverse("changelist"))
         rows = self.get_queryset(request).filter(pk=obj.pk)
-        response = carry_out(deed, self, request, rows)
+        back = self._reverse("change", quote(obj.pk))
+        response = carry_out(deed, self, request, rows, back=back)
         return HttpResponseRedirect(self._where(request, obj)) if response is None else response
 
     def _may(self, request: HttpRequest, deed: Deed) -> bool:

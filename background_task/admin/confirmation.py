@@ -29,6 +29,8 @@ def carry_out(
     modeladmin: admin.ModelAdmin[Any],
     request: HttpRequest | None,
     queryset: QuerySet[Any],
+    *,
+    back: str = "",
 ) -> HttpResponse | None:
     """Do something to all rows of a queryset, write the admin log, and say what became of them.
 
@@ -38,6 +40,7 @@ def carry_out(
         request: What was posted. Code may call an action without one, as ever; then nobody is
             asked, nobody is told, and nothing is logged.
         queryset: The rows, however many.
+        back: Where somebody goes who would rather not; by default to the list as it was.
 
     Returns:
         The page that asks; None once it is done.
@@ -47,7 +50,7 @@ def carry_out(
         is_confirmed = CONFIRMED in request.POST
         form = (deed.question or forms.Form)(request.POST if is_confirmed else None)
         if not is_confirmed or not form.is_valid():
-            return _page(deed, modeladmin, request, queryset, form)
+            return _page(deed, modeladmin, request, queryset, form, back or request.get_full_path())
         answers = form.cleaned_data
     counts: Counter[str] = Counter()
     warnings: list[str] = []
@@ -70,6 +73,7 @@ def _page(
     request: HttpRequest,
     queryset: QuerySet[Any],
     form: forms.Form,
+    back: str,
 ) -> HttpResponse:
     """Return the page that says what would be done to what, and asks.
 
@@ -86,6 +90,7 @@ def _page(
         "media": modeladmin.media,
         "deed": deed,
         "form": form,
+        "back": back,
         "chosen": chosen[:1] if is_across else chosen,  # Django's view wants at least one
         "select_across": int(is_across),
         "glance": glance(queryset),

@@ -103,6 +103,8 @@ def test_all_that_the_filters_show_is_meant_and_counted_up_to_a_bound(
     assert html.count(", queue mail, run at ") == 2
     assert "and others" in html
     assert "also those on its other pages" in html
+    assert 'value="Yes, cancel"' in html
+    assert f'href="{reverse(LIST)}?queue=mail">No, take me back' in html
     sent = answer(page)
     assert sent["_selected_action"] == [str(mails[0].pk)]
     response = admin_client.post(reverse(LIST) + query, sent)
@@ -194,7 +196,10 @@ def test_button_asks_first_and_leads_to_what_became_of_it(press):
     task = add()
     page = press(task, "cancel_tasks")
     assert (page.status_code, Task.objects.count()) == (200, 1)
-    assert "1 task<" in page.content.decode()
+    html = page.content.decode()
+    assert "1 task<" in html
+    url = reverse("admin:background_task_task_change", args=[task.pk])
+    assert f'href="{url}">No, take me back' in html
     response = press(task, "cancel_tasks", answer(page))
     archived = CompletedTask.objects.get()
     url = reverse("admin:background_task_completedtask_change", args=[archived.pk])
