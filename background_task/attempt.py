@@ -52,6 +52,8 @@ class Claim:
     enqueued_at: datetime | None = None
     #: The time of the first claim.
     started_at: datetime | None = None
+    #: Where the call came from; see ``trace_context``.
+    trace_context: str | None = field(default=None, repr=False)
 
     @property
     def attempt(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
@@ -32,6 +33,10 @@ BATCH_SIZE = 1000
 BATCH_CHARS = 1_000_000
 #: Told of the rows of each call, once they are stored and announced: eager mode runs them at once.
 followers: list[Callable[[Store, Sequence[Task]], None]] = []
+#: What goes on around the storing of rows, which may still be changed then: spans of a trace.
+onlookers: list[Callable[[Sequence[Task]], AbstractContextManager[None]]] = []
+#: Stands where nobody looks on.
+UNSEEN: AbstractContextManager[None] = nullcontext()
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,9 @@ def enqueue(spec: TaskSpec, *, sender: type) -> Task | None:
     """
     store = get_store()
     task = _build(spec)
-    if not _add(store, task, spec):
+    with _in_sight([task]) if onlookers else UNSEEN:
+        is_added = _add(store, task, spec)
+    if not is_added:
         return None
     notify_after_commit(store.using)
     task_created.send(sender=sender, task=task)
@@ -147,14 +154,14 @@ def enqueue_many(
     replacing: dict[str, Task] = {}
     with transaction.atomic(using=store.using):
         for batch in chain([first], batches):
-            if batch.alone is None:
-                tasks += _add_many(store, batch)
-            elif _add(store, task := batch.tasks[0], batch.alone):
-                tasks.append(task)
-                if (key := batch.alone.unique) is not None:
-                    if key.text in replacing:
-                        tasks.remove(replacing[key.text])
-                    replacing[key.text] = task
+            with _in_sight(batch.tasks) if onlookers else UNSEEN:
+                added = _add_many(store, batch)
+            tasks += added
+            key = None if batch.alone is None else batch.alone.unique
+            if key is not None and added:
+                if key.text in replacing:
+                    tasks.remove(replacing[key.text])
+                replacing[key.text] = added[0]
         notify_after_commit(store.using)
     if task_created.has_listeners(sender):
         for task in tasks:
@@ -295,7 +302,17 @@ def _add(store: Store, task: Task, spec: TaskSpec) -> bool:
     return True
 
 
+@contextmanager
+def _in_sight(tasks: Sequence[Task]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for look_on in tuple(onlookers):
+            stack.enter_context(look_on(tasks))
+        yield
+
+
 def _add_many(store: Store, batch: _Batch) -> list[Task]:
+    if batch.alone is not None:
+        return batch.tasks if _add(store, batch.tasks[0], batch.alone) else []
     if any(batch.keys):
         return add_unique_many(store, batch.tasks, batch.keys)
     store.add_many(batch.tasks)

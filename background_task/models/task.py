@@ -12,7 +12,7 @@ from django.db import models, router
 from django.db.models import Q
 from django.utils import timezone
 
-from .. import payload, recurrence, repeat_option, telemetry
+from .. import payload, recurrence, repeat_option, telemetry, trace_context
 from ..attempt import Cancelling
 from ..attempt_error import AttemptError, appended, path_of
 from ..backoff import delay_after
@@ -239,6 +239,7 @@ class Task(TaskRecord):
             options=repeat_option.handed_on(self.options, chain),
             limit_key=self.limit_key,
             backend=self.backend,
+            trace_context=trace_context.handed_on(self.trace_context),
         )
 
     def _next_run_at(self, now: datetime, chain: repeat_option.Chain) -> datetime | None:

@@ -31,6 +31,7 @@ CLAIM_FIELDS = (
     "backend",
     "enqueued_at",
     "started_at",
+    "trace_context",
 )
 
 #: How ``options`` begins to say that there is only one attempt; with more digits it says ten or

@@ -1,0 +1,1 @@
+"""Optional apps, each with an extra of its own."""
