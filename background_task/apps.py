@@ -15,5 +15,7 @@ class BackgroundTasksAppConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Connect what must listen from the start: signals and system checks."""
-        from . import checks, signals  # noqa: F401
+        """Connect what must listen from the start: signals, checks, and the worker in here."""
+        from . import checks, embedded_worker, signals  # noqa: F401
+
+        embedded_worker.install()

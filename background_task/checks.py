@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseFailure, connections, router
 
 from .declaration import declared, read_setting
+from .embedded_worker import read_options
 from .exceptions import InvalidOptionError, InvalidOptionTypeError
 from .settings import PREFIX, SETTINGS, Setting
 from .worker.served import own_backends
@@ -106,6 +107,22 @@ def check_task_backends(
         own_backends()
     except ImproperlyConfigured as error:
         return [Error(f"{error}.", hint="Correct TASKS.", id="background_task.E006")]
+    return []
+
+
+@register("background_task")
+def check_embedded_worker(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Report options of the worker inside the site that cannot work."""
+    setting = SETTINGS["EMBEDDED_WORKER"]
+    if setting.rule(setting.read()):
+        return []
+    try:
+        read_options()
+    except (InvalidOptionError, InvalidOptionTypeError, ImproperlyConfigured) as error:
+        hint = f"Correct {setting.full_name}."
+        return [Error(f"{setting.full_name}: {error}.", hint=hint, id="background_task.E008")]
     return []
 
 

@@ -240,6 +240,11 @@ class Runner:
         self.raise_error()
         return is_finished
 
+    @property
+    def shutdown_seconds(self) -> float:
+        """How long running tasks may go on after ``stop``."""
+        return self._options.shutdown
+
     def raise_error(self) -> None:
         """Raise what has ended the runner in its own thread, if anything has."""
         if self._thread is not None and self._error is not None:

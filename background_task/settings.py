@@ -88,6 +88,10 @@ def _log_bytes(value: Any) -> str | None:
     return None
 
 
+def _embedded(value: Any) -> str | None:
+    return None if isinstance(value, bool | dict) else "True, False, or a dict of options"
+
+
 def _schedules(value: Any) -> str | None:
     return None if isinstance(value, dict) else "a dict of names and schedules"
 
@@ -182,6 +186,7 @@ SETTINGS = {
         Setting("MASK", [], _names),
         Setting("LOG_LEVEL", None, _level_or_none),
         Setting("MAX_LOG_BYTES", 16_384, _log_bytes),
+        Setting("EMBEDDED_WORKER", False, _embedded),
     )
 }
 
@@ -312,6 +317,11 @@ class AppSettings:
         if not value:
             return ()
         return ("",) if setting.rule(value) else tuple(name.strip().casefold() for name in value)
+
+    @property
+    def BACKGROUND_TASK_EMBEDDED_WORKER(self) -> bool | dict[str, Any]:  # noqa: N802
+        """Whether a worker runs inside the site's process; a dict says how."""
+        return SETTINGS["EMBEDDED_WORKER"].read()  # type: ignore[no-any-return]
 
 
 app_settings = AppSettings()

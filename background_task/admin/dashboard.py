@@ -80,7 +80,9 @@ class AdminLinks:
         self._site = site
         models: tuple[type[Model], ...] = (CompletedTask, Pause, Schedule, Task, Worker)
         registered = ((model, site._registry.get(model)) for model in models)
-        self._open = {model for model, its in registered if its and its.has_view_permission(request)}
+        self._open = {
+            model for model, its in registered if its and its.has_view_permission(request)
+        }
 
     def failed(self, function: str) -> str | None:
         """Return the list of the failed tasks of a function."""

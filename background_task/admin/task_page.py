@@ -17,7 +17,8 @@ from django.utils import timezone
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from ..masking import MASK, is_sensitive, masked, masked_params
+from ..mask import MASK, masked
+from ..masking import is_sensitive, masked_params
 from ..models import AttemptLog, CompletedTask, Task
 from ..payload.text import shortened
 from ..progress_report import ProgressReport

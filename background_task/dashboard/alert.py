@@ -75,7 +75,9 @@ def _nobody(
     due = sum(depth.due for depth in depths)
     is_more = any(depth.is_more for depth in depths)
     waiting = "1 task is" if due == 1 else f"{words.count(due, is_more=is_more)} tasks are"
-    seen = "has ever been seen" if last_seen is None else f"has been seen for {_age(last_seen, now)}"
+    seen = (
+        "has ever been seen" if last_seen is None else f"has been seen for {_age(last_seen, now)}"
+    )
     return Alert(
         ERROR,
         "No worker is alive",

@@ -109,7 +109,9 @@ def bars(
     shapes = _pile(series, top, timeline.number)
     is_empty = not any(piles)
     highest = max(range(len(piles)), key=piles.__getitem__, default=0)
-    most = "" if is_empty else f"most at {_clock(timeline.starts[highest], period)}: {piles[highest]}"
+    most = (
+        "" if is_empty else f"most at {_clock(timeline.starts[highest], period)}: {piles[highest]}"
+    )
     return _chart(
         (name, title, series, timeline, period),
         shapes=shapes,

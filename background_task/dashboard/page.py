@@ -291,9 +291,7 @@ def _times(figures: Figures, timeline: Timeline, choice: Choice, which: str) -> 
     ]
     title = "Wait: from due to claimed" if which == "waits" else "Run time"
     empty = f"Nothing was {'claimed' if which == 'waits' else 'run'} in {choice.period.words}."
-    return chart.lines(
-        which, title, series, timeline, choice.period, empty, are_durations=True
-    )
+    return chart.lines(which, title, series, timeline, choice.period, empty, are_durations=True)
 
 
 def _depth_chart(state: State, timeline: Timeline, choice: Choice) -> Chart:
@@ -312,9 +310,7 @@ def _depth_chart(state: State, timeline: Timeline, choice: Choice) -> Chart:
         series = [Series("all queues", "line-1", zero.values, "0")]
     empty = "No worker has looked at the queues in this time; one does so once a minute."
     title = "Due tasks, by queue"
-    return chart.lines(
-        "depth", title, series, timeline, choice.period, empty, are_durations=False
-    )
+    return chart.lines("depth", title, series, timeline, choice.period, empty, are_durations=False)
 
 
 def _last(values: Sequence[int | None]) -> str:

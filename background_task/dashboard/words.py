@@ -81,7 +81,9 @@ def short(number: float) -> str:
     for size, prefix in PREFIXES:
         if number >= size:
             scaled = number / size
-            return (f"{scaled:.1f}".removesuffix(".0") if scaled < 100 else f"{scaled:.3g}") + prefix
+            return (
+                f"{scaled:.1f}".removesuffix(".0") if scaled < 100 else f"{scaled:.3g}"
+            ) + prefix
     return f"{number:g}"
 
 

@@ -79,15 +79,21 @@ class Fleet:
             DuplicateWorkerError: Somebody has.
         """
         now = read_clock(self.using) if now is None else now
+        worker = self.holder(label, of=of, now=now)
+        if worker is not None:
+            seconds = (worker.expires_at - now).total_seconds()
+            raise DuplicateWorkerError(
+                f"a worker with the id {label!r} is alive ({worker.name}, process {worker.pid} "
+                f"on {worker.host}), and each needs an id of its own; choose another one, or "
+                f"stop that worker; if it was killed, its id is free in {seconds:.0f} seconds"
+            )
+
+    def holder(self, label: str, *, of: str = "", now: datetime | None = None) -> Worker | None:
+        """Return the living worker that has a name with this label; see ``check_label``."""
+        now = read_clock(self.using) if now is None else now
         workers = Worker.objects.using(self.using).filter(Worker.alive(now)).exclude(name=of)
-        for worker in workers:
-            if is_name_with(label, worker.name) and not _is_gone(worker):
-                seconds = (worker.expires_at - now).total_seconds()
-                raise DuplicateWorkerError(
-                    f"a worker with the id {label!r} is alive ({worker.name}, process {worker.pid} "
-                    f"on {worker.host}), and each needs an id of its own; choose another one, or "
-                    f"stop that worker; if it was killed, its id is free in {seconds:.0f} seconds"
-                )
+        named = (worker for worker in workers if is_name_with(label, worker.name))
+        return next((worker for worker in named if not _is_gone(worker)), None)
 
     def last_seen(self) -> datetime | None:
         """Return when any worker last gave a sign of life."""

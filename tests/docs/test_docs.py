@@ -31,7 +31,7 @@ WITH_COMMANDS = [page for page in PAGES if any(worker_commands(page))]
 EACH_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 #: Options of other programs that the pages name.
-FOREIGN_OPTIONS = {"--database", "--deploy", "--nonblock", "--verbosity"}
+FOREIGN_OPTIONS = {"--database", "--deploy", "--nonblock", "--noreload", "--verbosity"}
 
 
 @pytest.mark.django_db(transaction=True)
