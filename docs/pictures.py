@@ -1,7 +1,7 @@
 """Make the pictures of the manual: `python docs/pictures.py`.
 
-Starts the shop of docs/picture_kit with workers that have much to do, and the example site; looks at
-both with the system's Chromium, and at the terminal; and writes docs/pictures. Takes two minutes.
+Starts the shop of docs/picture_kit with workers that have much to do, and the example site; looks
+at both with the Chromium of the system, and at the terminal; writes docs/pictures in two minutes.
 Needs, in the Python that runs it, this project, docs/requirements-pictures.txt and
 example_project/requirements.txt; and a Chromium on the machine. Names limit it to some pictures:
 
@@ -124,8 +124,8 @@ class Shop:
         self.session = client.cookies["sessionid"].value
         transcode_video.bulk([((f"film-{number}.mp4",), {}) for number in range(4)])
         export_to_bookkeeping("2026-10")
-        send_newsletter.bulk([((user, 48), {}) for user in range(240)])
-        pause(queue="newsletter", reason="the editor has found a mistake")
+        send_newsletter.bulk([((user, 48), {}) for user in range(40)])
+        pause(queue="newsletter")
 
     def wait_until_lively(self):
         """Wait until some tasks have failed for good, and remember one of them."""
@@ -148,19 +148,24 @@ class Shop:
             "dashboard-light": self.page(f"{admin}/dashboard/", height=1400),
             "dashboard-dark": self.page(f"{admin}/dashboard/", height=1400, color_scheme="dark"),
             "task-list": self.page(f"{admin}/task/"),
-            "failed-task": self.page(f"{admin}/completedtask/{self.failed}/change/", height=1400),
+            "failed-task": self.page(
+                f"{admin}/completedtask/{self.failed}/change/", unfold="Traceback of attempt 3"
+            ),
             "queues": self.page(f"{admin}/queue/", height=700),
         }
 
-    def page(self, address, *, height=HEIGHT, color_scheme="light"):
+    def page(self, address, *, height=HEIGHT, color_scheme="light", unfold=None):
         def shoot(chromium, path):
             context = chromium.new_context(
                 viewport={"width": WIDTH, "height": height}, color_scheme=color_scheme
             )
             context.add_cookies([{"name": "sessionid", "value": self.session, "url": self.url}])
             page = context.new_page()
+            page.add_init_script("localStorage.setItem('django.admin.navSidebarIsOpen', 'false')")
             page.goto(address)
             page.wait_for_load_state("networkidle")
+            if unfold is not None:
+                page.get_by_text(unfold).click()
             page.screenshot(path=path)
             context.close()
 
@@ -172,7 +177,7 @@ class Shop:
 
     def top(self):
         """Let background_task_top draw itself; Textual does so when it is told to."""
-        from terminal import Terminal
+        from terminal import Terminal, without_fonts
 
         with tempfile.TemporaryDirectory() as folder:
             env = {
@@ -185,7 +190,7 @@ class Shop:
             picture = Path(folder, "top.svg")
             try:
                 wait_for(lambda: is_whole(picture), "background_task_top draws itself")
-                return picture.read_text()
+                return without_fonts(picture.read_text(encoding="utf-8"))
             finally:
                 stop(terminal.process)
 

@@ -41,29 +41,33 @@ def make_up(now):
     minutes = int((minute - first_minute).total_seconds() // MINUTE)
     spans += [(first_minute + timedelta(minutes=past), MINUTE) for past in range(minutes)]
     Rollup.objects.bulk_create(
-        rollup(at, seconds, function, queue)
+        rollup(at, seconds, function, queue, bustle(at, now))
         for at, seconds in spans
         for function, queue in FUNCTIONS
     )
     QueueSample.objects.bulk_create(
-        sample(minute - timedelta(minutes=back), queue, base)
+        sample(
+            minute - timedelta(minutes=back),
+            queue,
+            base * bustle(minute - timedelta(minutes=back), now),
+        )
         for back in range(1, 24 * 60)
-        for queue, base in [(None, 6), ("mail", 3), ("media", 14), ("documents", 5)]
+        for queue, base in [(None, 8), ("mail", 4), ("media", 14), ("documents", 6)]
     )
 
 
-def bustle(at):
-    """Return how busy the shop is at a time, from 0 to about 1.3: it sleeps at night."""
-    day = 0.55 - 0.45 * math.cos(2 * math.pi * (at.hour + at.minute / 60 - 2) / 24)
-    return day * random.uniform(0.85, 1.15)
+def bustle(at, now):
+    """Return how busy the shop is at a time, from 0.1 to 1.3: it sleeps half a day from now."""
+    hours = (now - at).total_seconds() / HOUR
+    return (0.65 + 0.5 * math.cos(2 * math.pi * hours / 24)) * random.uniform(0.9, 1.1)
 
 
-def rollup(at, seconds, function, queue):
+def rollup(at, seconds, function, queue, bustle):
     """Return what a function did in a minute or an hour."""
     a_minute, duration, share, error = FUNCTIONS[function, queue]
-    runs = round(a_minute * bustle(at) * seconds / MINUTE)
+    runs = round(a_minute * bustle * seconds / MINUTE)
     failed = sum(random.random() < share for _ in range(min(runs, 400))) * max(1, runs // 400)
-    tally = Tally(succeeded=runs - failed, failed=failed // 3, retried=failed - failed // 3)
+    tally = Tally(succeeded=runs - failed, failed=failed // 2, retried=failed - failed // 2)
     for _ in range(min(runs, 200)):
         tally.runs.add(duration * random.lognormvariate(0, 0.5))
         tally.waits.add(0.04 * random.lognormvariate(0, 1.2))
@@ -82,10 +86,10 @@ def rollup(at, seconds, function, queue):
     )
 
 
-def sample(at, queue, base):
+def sample(at, queue, usual):
     """Return how long a queue was at a minute; now and then there is a rush."""
-    is_rush = (at.hour * 60 + at.minute) % 190 < 25
-    due = int(base * bustle(at) * random.lognormvariate(0, 0.4) * (4 if is_rush else 1))
+    is_rush = (at.hour * 60 + at.minute) % 95 < 12
+    due = int(usual * random.lognormvariate(0, 0.4) * (4 if is_rush else 1))
     return QueueSample(
         at=at,
         span=MINUTE,

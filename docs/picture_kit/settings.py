@@ -12,6 +12,7 @@ DEBUG = True  # serves the admin's style sheets
 ALLOWED_HOSTS = ["127.0.0.1"]
 ROOT_URLCONF = "urls"
 USE_TZ = True
+TIME_ZONE = "UTC"
 STATIC_URL = "static/"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -63,7 +64,7 @@ BACKGROUND_TASK_RETAIN = "7d"
 BACKGROUND_TASK_LOG_LEVEL = "INFO"
 BACKGROUND_TASK_MASK = ["token"]
 BACKGROUND_TASK_PERIODIC = {
-    "customers": {"task": "shop.tasks.let_customers_in", "schedule": 4},
+    "customers": {"task": "shop.tasks.let_customers_in", "schedule": 5},
     "exchange rates": {"task": "billing.tasks.fetch_exchange_rates", "schedule": 30},
     "sitemap": {"task": "media.tasks.write_sitemap", "schedule": 3600},
     "invoices of the day": {"task": "billing.tasks.close_the_day", "schedule": 86400},
