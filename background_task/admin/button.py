@@ -52,9 +52,6 @@ class ButtonsMixin(RightsMixin, AnyModelAdmin):
 
     deeds: ClassVar[tuple[Deed, ...]] = ()
 
-    class Media:
-        css = {"all": ("background_task/actions.css",)}
-
     def get_urls(self) -> list[Any]:
         """Return the addresses that the buttons post to, before all others."""
         view = self.admin_site.admin_view(self.act_view)
