@@ -23,6 +23,7 @@ from ..option import check_queue
 from ..store import get_store, task_database
 from ..store.pause import Pauses, label
 from .journal import Entry, write_log
+from .look import NO_QUEUE
 from .queue_list import QueueRow, queue_rows
 from .warning import no_worker_warning
 
@@ -116,7 +117,7 @@ class QueueAdmin(QueueModelAdmin):
         listed = self.admin_site._registry.get(Task)
         if listed is None or not listed.has_view_or_change_permission(request):
             return None
-        query = {"queue": row.name} if row.name else {"queue__isnull": "True"}
+        query = {"queue": row.name or NO_QUEUE}
         return f"{self._reverse('background_task_task_changelist')}?{urlencode(query)}"
 
     def _reverse(self, name: str) -> str:

@@ -98,7 +98,7 @@ def test_page_shows_queues_links_to_their_tasks_and_warns(admin_client):
     worker("w:1:x", "other")
     page = admin_client.get(reverse(PAGE)).content.decode()
     assert page.count("Nobody serves this queue, and tasks are due.") == 2
-    for query, number in (("queue=a+b", 1), ("queue__isnull=True", 1)):
+    for query, number in (("queue=a+b", 1), ("queue=%28unnamed%29", 1)):
         url = f"{reverse('admin:background_task_task_changelist')}?{query}"
         assert f'href="{url}"' in page
         assert admin_client.get(url).context["cl"].queryset.count() == number
