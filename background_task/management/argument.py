@@ -265,7 +265,7 @@ def check(options: Mapping[str, Any], *, known: Collection[str | None] = ()) -> 
     given = dict(options)
     for dest, read in CHECKS.items():
         if given.get(dest) is not None:
-            given[dest] = _checked(dest, read, given[dest])
+            given[dest] = checked(_flag(dest), read, given[dest])
     if given.get("max_memory") is not None and resident_mib() is None:
         raise CommandError(
             "--max-memory: this system does not tell how much memory a process takes"
@@ -323,11 +323,16 @@ def exit_status(options: Mapping[str, Any], *, processed: int, failures: int) ->
     return int(options.get(dest) or 0)
 
 
-def _checked(dest: str, read: Callable[[Any], Any], given: Any) -> Any:
+def checked(flag: str, read: Callable[[Any], Any], given: Any) -> Any:
+    """Return the value of an option, which code may have given.
+
+    Raises:
+        CommandError: It cannot work.
+    """
     try:
         return read(given)
     except ArgumentTypeError as error:
-        raise CommandError(f"{_flag(dest)} {error}") from None
+        raise CommandError(f"{flag} {error}") from None
 
 
 def _flag(dest: str) -> str:

@@ -15,6 +15,8 @@ from ..option import check_worker_id
 #: What a process may return.
 LARGEST_EXIT_CODE = 255
 LARGEST_PORT = 65_535
+#: Nobody reads faster than that.
+SHORTEST_INTERVAL = 0.1
 
 
 def time(given: Any) -> float:
@@ -30,6 +32,14 @@ def pause(given: Any) -> float:
     seconds = _number(given)
     if seconds is None or not math.isfinite(seconds) or seconds < 0:
         raise ArgumentTypeError(f"{given} is not a pause; use 0 or more seconds")
+    return seconds
+
+
+def interval(given: Any) -> float:
+    """Read the pause between two looks of a person."""
+    seconds = _number(given)
+    if seconds is None or not SHORTEST_INTERVAL <= seconds < math.inf:
+        raise ArgumentTypeError(f"{given} is no pause; use {SHORTEST_INTERVAL} or more seconds")
     return seconds
 
 

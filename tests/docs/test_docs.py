@@ -51,7 +51,7 @@ def test_read_options_of_page_exist(page):
     known = set(FOREIGN_OPTIONS)
     names = ("process_tasks", "purge_tasks", "background_task_schedules", "background_task_pause")
     names += ("queue_depth", "requeue_stale_tasks", "retry_tasks", "cancel_tasks")
-    for name in (*names, "background_task_import"):
+    for name in (*names, "background_task_import", "background_task_top"):
         command = load_command_class("background_task", name)
         known |= set(command.create_parser("manage.py", name)._option_string_actions)
     named = set(re.findall(r"`(--[a-z-]+)", prose(page)))
