@@ -93,7 +93,9 @@ def write(logger: logging.Logger, name: str, fields: dict[str, Any]) -> None:
             "worker": claim.owner,
             "attempt": claim.attempt,
             "seconds": fields.get("seconds"),
-            "error_class": path_of(fields["exception"]) if "exception" in fields else None,
+            "error_class": path_of(fields["exception"])
+            if "exception" in fields
+            else fields.get("error_class") or None,
         }
     repeats_at = fields.get("repeats_at")
     following = f"; next run at {as_local(repeats_at)}" if repeats_at else ""

@@ -7,10 +7,10 @@ An event has a name and keyword fields. The events of this library:
 ``success``        ``claim``, ``seconds``, ``repeats_at``: the run is recorded as done
 ``error``          ``claim``, ``exception``: the function raised (sent where it did)
 ``put_off``        ``claim``, ``delay``, ``reason``: the function asked to be run again later
-``retry``          ``claim``, ``delay``, ``lost``, ``is_wish``: another attempt is recorded
-``failure``        ``claim``, ``lost``: the task is archived as failed
-``discard``        ``claim``, ``reason``: the task is archived as not wanted any more
-``cancel``         ``claim``, ``reason``, ``lost``: the task is archived as cancelled
+``retry``          *, ``delay``, ``is_wish``, ``error_class``: another attempt is recorded
+``failure``        *, ``error_class``: the task is archived as failed
+``discard``        *, ``reason``: the task is archived as not wanted any more
+``cancel``         *, ``reason``, ``error_class``: the task is archived as cancelled
 ``release``        ``claim``, ``reason``: the row was handed back, no attempt spent
 ``late``           ``claim``: the worker no longer held the row; its result was dropped
 ``reduced``        ``claim``, ``exception``: the outcome was stored in its simplest form
@@ -40,6 +40,7 @@ An event has a name and keyword fields. The events of this library:
 ``tick_lost``      ``schedule``, ``tick``, ``exception``: it could not be; the schedule goes on
 ``pruned``         ``rows``: so many finished tasks were deleted, because they were old enough
 ``not_pruned``     ``rows``, ``exception``: so many could not be, and stay
+``not_counted``    ``exception``: what has ended, or what waits, could not be added up
 ``idle``           ``seconds``: nothing is due; the worker waits at most so long
 ``no_notify``      ``using``, ``reason``, ``remedy``: the database cannot wake this worker; it polls
 ``unreachable``    ``exception``: code asked for a task and the database did not answer
@@ -47,6 +48,9 @@ An event has a name and keyword fields. The events of this library:
 ``error_without_row`` ``proxy``, ``exception``: a function called by name raised
 ``broken``         ``proxy``, ``exception``: a task of the in-process pool could not be run
 ===================== ==============================================================================
+
+* is ``claim``, ``seconds`` (how long the run took; None if nobody knows) and ``lost`` (whether its
+worker is gone). ``error_class`` is the path of the class of the exception, empty if there was none.
 """
 
 from __future__ import annotations

@@ -65,8 +65,8 @@ def _log_rescheduling(name: str, fields: dict[str, Any]) -> None:
         "backend": claim.backend,
         "worker": claim.locked_by if isinstance(claim, Task) else claim.owner,
         "attempt": attempt,
-        "seconds": None,
-        "error_class": None,
+        "seconds": fields["seconds"],
+        "error_class": fields["error_class"] or None,
     }
     if fields["lost"]:
         text = "Attempt %d of %s was lost: its worker %s is gone"

@@ -174,9 +174,11 @@ class Task(TaskRecord):
             started_at=self.locked_at,
         )
         self.errors = appended(self.errors, error)
+        told: dict[str, Any] = {"claim": self, "seconds": None, "lost": False}
+        told["error_class"] = error.exception_class_path
         if self.has_reached_max_attempts() or isinstance(err, InvalidTaskError):
             self.failed_at = timezone.now()
-            telemetry.event("failure", claim=self, lost=False)
+            telemetry.event("failure", **told)
             completed = self.create_completed_task()
             task_failed.send(sender=self.__class__, task_id=self.pk, completed_task=completed)
             self.delete()
@@ -184,7 +186,7 @@ class Task(TaskRecord):
         delay = delay_after(self.attempts)
         self.options = repeat_option.put_off(self.options, run_at=self.run_at)
         self.run_at = timezone.now() + delay
-        telemetry.event("retry", claim=self, delay=delay, lost=False)
+        telemetry.event("retry", **told, delay=delay, is_wish=False)
         task_rescheduled.send(sender=self.__class__, task=self)
         self.locked_by = self.locked_at = None
         self.save(

@@ -90,7 +90,14 @@ def tell_cancelled(using: str, claim: Claim, outcome: Cancelled, completed: Comp
 
 
 def _tell(claim: Claim, outcome: Cancelled, completed: CompletedTask) -> None:
-    telemetry.event("cancel", claim=claim, reason=outcome.reason, lost=False)
+    telemetry.event(
+        "cancel",
+        claim=claim,
+        seconds=None,
+        lost=False,
+        reason=outcome.reason,
+        error_class="",
+    )
     announce(task_cancelled, sender=Task, task_id=claim.task_id, completed_task=completed)
     if claim.backend is not None:
         from ..task_signal import tell_unrun  # not every project has that framework

@@ -259,7 +259,7 @@ def tell(
     outcome: Outcome,
     finish: Finish,
     *,
-    seconds: float = 0.0,
+    seconds: float | None = None,
     lost: bool = False,
 ) -> None:
     """Announce a recorded outcome: events first, then the signals of user code.
@@ -269,31 +269,37 @@ def tell(
         claim: The claim that was finished.
         outcome: What was to be recorded.
         finish: What was recorded.
-        seconds: How long the run took.
+        seconds: How long the run took; None if nobody knows.
         lost: Whether the claim was a dead worker's.
     """
     completed, task_id = finish.completed, claim.task_id
     outcome = finish.cancelled or outcome
+    # What the events of all ends have, beside the first.
+    more = {"claim": claim, "seconds": seconds, "lost": lost}
     if isinstance(outcome, Succeeded):
         repeats_at = finish.repetition.run_at if finish.repetition else None
         telemetry.event("success", claim=claim, seconds=seconds, repeats_at=repeats_at)
         if completed is not None:
             announce(task_successful, sender=Task, task_id=task_id, completed_task=completed)
     elif isinstance(outcome, Failed):
-        telemetry.event("failure", claim=claim, lost=lost)
+        telemetry.event("failure", **more, error_class=outcome.exception)
         if completed is not None:
             announce(task_failed, sender=Task, task_id=task_id, completed_task=completed)
     elif isinstance(outcome, Discarded):
-        telemetry.event("discard", claim=claim, reason=outcome.reason)
+        telemetry.event("discard", **more, reason=outcome.reason)
         if completed is not None:
             announce(task_discarded, sender=Task, task_id=task_id, completed_task=completed)
     elif isinstance(outcome, Cancelled):
-        telemetry.event("cancel", claim=claim, reason=outcome.reason, lost=lost)
+        telemetry.event("cancel", **more, reason=outcome.reason, error_class=outcome.exception)
         if completed is not None:
             announce(task_cancelled, sender=Task, task_id=task_id, completed_task=completed)
     elif isinstance(outcome, Retry):
         telemetry.event(
-            "retry", claim=claim, delay=outcome.delay, lost=lost, is_wish=outcome.is_wish
+            "retry",
+            **more,
+            delay=outcome.delay,
+            is_wish=outcome.is_wish,
+            error_class=outcome.exception,
         )
         _announce_retry(store, claim)
     else:

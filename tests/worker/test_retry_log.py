@@ -26,6 +26,8 @@ def test_record_of_a_failed_attempt_has_the_extra_fields(settings, caplog, regis
     assert set(vars(record)) >= FIELDS
     assert (record.event, record.task_id, record.attempt) == (event, task.pk, 1)
     assert (record.task_name, record.queue, record.task_uid) == ("fails", "q", str(task.uid))
+    assert record.error_class == "builtins.ValueError"
+    assert record.seconds >= 0
 
 
 @pytest.mark.django_db
