@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db.models import Q
@@ -16,6 +17,26 @@ from .clock import read_clock
 
 #: How long rows of stopped workers are kept for people to see.
 KEPT = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """What a worker says of itself when it gives a sign of life.
+
+    Attributes:
+        memory_bytes: The memory of its process; None if it cannot be known.
+        processed: How many runs have come to an end in it.
+    """
+
+    memory_bytes: int | None = None
+    processed: int | None = None
+
+    def columns(self) -> dict[str, int | None]:
+        """Return the values for its row."""
+        return {"memory_bytes": self.memory_bytes, "processed": self.processed}
+
+
+UNKNOWN = Vitals()
 
 
 class Fleet:
@@ -36,6 +57,7 @@ class Fleet:
         capacity: int,
         lease: timedelta,
         now: datetime | None = None,
+        vitals: Vitals = UNKNOWN,
     ) -> None:
         """Enter a worker that is alive until its lease runs out, and forget long gone ones."""
         now = read_clock(self.using) if now is None else now
@@ -50,19 +72,31 @@ class Fleet:
             started_at=now,
             heartbeat_at=now,
             expires_at=now + lease,
+            **vitals.columns(),
         )
 
-    def renew(self, name: str, *, lease: timedelta, now: datetime | None = None) -> bool:
+    def renew(
+        self,
+        name: str,
+        *,
+        lease: timedelta,
+        now: datetime | None = None,
+        vitals: Vitals = UNKNOWN,
+    ) -> bool:
         """Extend the lease of a worker; False if others have already taken it for dead."""
         now = read_clock(self.using) if now is None else now
         alive = Worker.objects.using(self.using).filter(name=name, stopped_at__isnull=True)
-        return bool(alive.update(heartbeat_at=now, expires_at=now + lease))
+        changed = {"heartbeat_at": now, "expires_at": now + lease, **vitals.columns()}
+        return bool(alive.update(**changed))
 
-    def retire(self, name: str, *, now: datetime | None = None) -> None:
+    def retire(
+        self, name: str, *, now: datetime | None = None, vitals: Vitals | None = None
+    ) -> None:
         """Mark a worker as stopped."""
         now = read_clock(self.using) if now is None else now
         alive = Worker.objects.using(self.using).filter(name=name, stopped_at__isnull=True)
-        alive.update(heartbeat_at=now, stopped_at=now)
+        last_words = {} if vitals is None else vitals.columns()
+        alive.update(heartbeat_at=now, stopped_at=now, **last_words)
 
     def check_label(self, label: str, *, of: str = "", now: datetime | None = None) -> None:
         """Make sure that nobody alive has a name with this label.

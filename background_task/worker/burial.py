@@ -12,11 +12,13 @@ from django.db import Error
 from .. import telemetry
 from ..registry import Registry
 from ..store import Fleet, Store
+from ..store.rollups import Rollups
 from .child import Key
 from .control import Backoff
 from .finish import land, tell
 from .hygiene import close_connections
 from .limit import after_timeout
+from .recorder import Recorder
 from .recovery import recover
 from .terms import terms_of
 
@@ -51,6 +53,7 @@ class Burial(threading.Thread):
         self._registry = registry
         self._afterwards = afterwards
         self._deaths: queue.SimpleQueue[Death | None] = queue.SimpleQueue()
+        self._recorder = Recorder(Rollups(store.using), owners=None)
         self._is_last_try = threading.Event()
 
     def bury(self, death: Death) -> None:
@@ -68,6 +71,13 @@ class Burial(threading.Thread):
 
     def run(self) -> None:
         """Bury until ``end`` is called."""
+        self._recorder.open()
+        try:
+            self._bury_all()
+        finally:
+            self._recorder.close()
+
+    def _bury_all(self) -> None:
         while (death := self._deaths.get()) is not None:
             backoff = Backoff(longest=1.0)
             while not self._is_last_try.wait(backoff.next()):
@@ -77,6 +87,7 @@ class Burial(threading.Thread):
                     telemetry.event("outage", exception=error, hint="a dead worker is not buried")
                 else:
                     self._afterwards()
+                    self._recorder.try_to_write()
                     break
                 finally:
                     close_connections()

@@ -14,8 +14,11 @@ from .. import telemetry
 from ..exceptions import DuplicateWorkerError
 from ..identity import new_worker_name
 from ..store import Fleet
+from ..store.fleet import Vitals
 from .control import Backoff
 from .hygiene import close_connections
+from .options import Options, Summary
+from .recycle import MIB, resident_mib
 
 #: Heartbeats within one lease: two may be lost before anybody takes the worker for dead.
 BEATS_PER_LEASE = 4
@@ -34,6 +37,7 @@ class Identity:
         lease: How long it counts as alive after a heartbeat.
         label: What people call it, and what its names begin with.
         is_label_free: Whether it is certain that no other worker has this label.
+        processed: Tells how many runs have come to an end.
     """
 
     def __init__(
@@ -45,6 +49,7 @@ class Identity:
         lease: timedelta,
         label: str | None = None,
         is_label_free: bool = False,
+        processed: Callable[[], int | None] = lambda: None,
     ) -> None:
         self.label = label
         self.name = new_worker_name(label)
@@ -56,13 +61,33 @@ class Identity:
         self.capacity = capacity
         self.lease = lease
         self.renewed_at = time.monotonic()
+        self._processed = processed
         self._lock = threading.Lock()
+
+    @classmethod
+    def of(cls, options: Options, using: str, *, capacity: int, summary: Summary) -> Identity:
+        """Return the identity of a worker that runs with these options, and counts what it does."""
+        return cls(
+            Fleet(using),
+            queues=options.queues_text(),
+            capacity=capacity,
+            lease=options.lease,
+            label=options.label,
+            is_label_free=options.is_label_free,
+            processed=lambda: summary.processed,
+        )
 
     def register(self, name: str | None = None) -> None:
         """Enter the worker, under another name if one is given."""
         begun, name, lease = time.monotonic(), name or self.name, self.lease
         try:
-            self.fleet.register(name, queues=self.queues, capacity=self.capacity, lease=lease)
+            self.fleet.register(
+                name,
+                queues=self.queues,
+                capacity=self.capacity,
+                lease=lease,
+                vitals=self._vitals(),
+            )
         except IntegrityError:  # an earlier try got through, only its confirmation did not
             if not self.fleet.renew(name, lease=lease):
                 raise
@@ -92,7 +117,7 @@ class Identity:
         """
         with self._lock:  # the heartbeat and the loop may notice the same eviction
             begun = time.monotonic()
-            if self.fleet.renew(self.name, lease=self.lease):
+            if self.fleet.renew(self.name, lease=self.lease, vitals=self._vitals()):
                 self.renewed_at = begun
                 telemetry.event("heartbeat", worker=self.name)
                 return
@@ -112,7 +137,11 @@ class Identity:
 
     def retire(self) -> None:
         """Say goodbye."""
-        self.fleet.retire(self.name)
+        self.fleet.retire(self.name, vitals=self._vitals())
+
+    def _vitals(self) -> Vitals:
+        memory = resident_mib()
+        return Vitals(None if memory is None else int(memory * MIB), self._processed())
 
 
 @dataclass(frozen=True)

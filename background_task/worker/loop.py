@@ -11,9 +11,11 @@ from ..attempt import Claim, Outcome, Released
 from ..log_capture import capturing
 from ..registry import Registry
 from ..settings import app_settings
-from ..store import Fleet, Store
+from ..store import Store
+from ..store.rollups import Rollups
 from ..wakeup import make_wakeup
 from .admission import Admission
+from .bookkeeper import Bookkeeper
 from .cancel import Requests
 from .control import Backoff, Control
 from .drain import DRAINED
@@ -28,6 +30,7 @@ from .outage import LONGEST_OUTAGE_SECONDS
 from .part import Part, make_executor, wanted_by
 from .periodic import Ticker
 from .pruner import Pruner
+from .recorder import Recorder
 from .recovery import Recovery
 from .retirement import Retirement
 from .run import run_claim
@@ -49,6 +52,7 @@ class Loop:
 
     heartbeat: Heartbeat | None = None
     keeper: Keeper | None = None
+    bookkeeper: Bookkeeper | None = None
 
     def __init__(
         self, registry: Registry, *, store: Store, control: Control, options: Options
@@ -80,15 +84,12 @@ class Loop:
         self.chores: list[Recovery | Ticker | Admission | Pruner] = [self.admission]
         self.chores += [ticker] if options.is_ticking else []
         self.retirement = Retirement(self.watch, control=control, options=options)
-        self.identity = Identity(
-            Fleet(store.using),
-            queues=options.queues_text(),
-            capacity=self.executor.slots,
-            lease=options.lease,
-            label=options.label,
-            is_label_free=options.is_label_free,
+        self.summary = Summary()
+        self.identity = Identity.of(
+            options, store.using, capacity=self.executor.slots, summary=self.summary
         )
-        self.summary = Summary(owners=self.identity.names)
+        self.summary.owners = self.identity.names
+        self.recorder = Recorder(Rollups(store.using), owners=self.identity.names)
         self.hand = Hand(
             store,
             identity=self.identity,
@@ -106,11 +107,8 @@ class Loop:
     def run(self) -> Summary:
         """Work until told to stop, or until the duration is over; then drain and release."""
         started = self.retirement.begin()
-        watchdog = Watchdog(
-            *(self.retirement.end_duration, self.control.enforce_deadline),
-            *(self.watch.tell_stopping, self.watch.tell_overrun),
-            *(self.retirement.enforce_limits, self.retirement.recycle),
-        )
+        checks = (*self.watch.checks(), *self.retirement.checks())
+        watchdog = Watchdog(self.control.enforce_deadline, *checks)
         watchdog.start()
         try:
             with telemetry.subscribed(self.summary.count, to=COUNTERS), capturing():
@@ -123,13 +121,12 @@ class Loop:
                 finally:
                     self._leave()
         finally:
-            watchdog.end()
-            if self.keeper is not None:
-                self.keeper.end()
+            self.recorder.close()
+            for thread in (watchdog, self.keeper, self.bookkeeper, self.heartbeat):
+                if thread is not None:
+                    thread.end()
             self.wakeup.close()
             self.control.drain.close()
-            if self.heartbeat is not None:
-                self.heartbeat.end()
             self.summary.seconds = time.monotonic() - started
         return self.summary
 
@@ -139,6 +136,7 @@ class Loop:
         self.gatherer.flush(timeout=1)
         self.store.release(self.store.held_by(self.identity.name))
         self.identity.retire()
+        self.recorder.try_to_write()
 
     # -- life -----------------------------------------------------------------------------------
 
@@ -156,8 +154,12 @@ class Loop:
             return
         if not self.is_private and not is_in_memory(self.store.using):
             requests = Requests(self.hand, watch=self.watch, limits=self.control.limits)
-            self.heartbeat = Heartbeat(self.identity, errands=[requests.errand()])
+            errands = [requests.errand(), self.recorder.errand()]
+            self.heartbeat = Heartbeat(self.identity, errands=errands)
             self.heartbeat.start()
+            self.recorder.open()
+            self.bookkeeper = Bookkeeper(self.store, self.identity, self.options)
+            self.bookkeeper.start()
             self.chores.append(Pruner(self.store, self.identity, self.options.duration))
             if self.is_inline:
                 self.keeper = Keeper(self.gatherer, self.executor, hand=self.hand)
@@ -236,6 +238,7 @@ class Loop:
                 self._outage(error)
             else:
                 self.control.outage.end()
+                self.recorder.try_to_write()
                 return
 
     # -- one round ------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Sequence
 
 from ..settings import app_settings
 from .control import Control
@@ -30,6 +31,10 @@ class Retirement:
         self._shutdown = options.shutdown
         self._duration = options.duration
         self._started = time.monotonic()
+
+    def checks(self) -> Sequence[Callable[[], None]]:
+        """Return what is to be called several times a second."""
+        return self.end_duration, self.enforce_limits, self.recycle
 
     def begin(self) -> float:
         """The worker begins; return the time."""

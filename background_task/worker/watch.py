@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from .. import telemetry
@@ -43,6 +43,10 @@ class Watch:
         self._overrun_told: set[tuple[int, int]] = set()
         self._unknown_told: set[str] = set()
         self._is_stopping_told = False
+
+    def checks(self) -> Sequence[Callable[[], None]]:
+        """Return what is to be called several times a second."""
+        return self.tell_stopping, self.tell_overrun
 
     def begin(self, claim: Claim) -> float:
         """Take note of a run; return the time."""

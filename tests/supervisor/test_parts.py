@@ -162,7 +162,7 @@ def test_child_that_asks_for_it_is_overdue(child):
 
 def test_parent_and_child_rivals_a_parent_that_stood_still_reads_before_it_kills(child):
     """After SIGSTOP and SIGCONT everything looks silent until the pipe is read."""
-    supervisor = Supervisor([], processes=1, store=None, registry={}, control=Control())
+    supervisor = Supervisor([], processes=1, store=get_store(), registry={}, control=Control())
     (place,) = supervisor._places
     place.child = child
     child.hear(f"B 7 1 {time.monotonic() - 10 - GRACE_SECONDS - 1} 10")
@@ -203,7 +203,7 @@ def test_process_that_cannot_be_started_is_tried_again(monkeypatch):
         raise OSError("no process left")
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
-    supervisor = Supervisor([], processes=1, store=None, registry={}, control=Control())
+    supervisor = Supervisor([], processes=1, store=get_store(), registry={}, control=Control())
     seen = []
     with telemetry.subscribed(lambda name, fields: seen.append(name)):
         supervisor._look_after_all()
@@ -271,7 +271,7 @@ def test_bury_while_the_database_is_away_waits_for_it(monkeypatch):
             raise OperationalError("gone")
 
     monkeypatch.setattr(burial, "lay_to_rest", fail_twice)
-    thread = Burial(None, registry={}, afterwards=done.set)
+    thread = Burial(get_store(), registry={}, afterwards=done.set)
     thread.start()
     thread.bury(Death(["dead"]))
     assert done.wait(30)
@@ -287,7 +287,7 @@ def test_end_the_burial_while_the_database_is_away_gives_up(monkeypatch):
         raise OperationalError("gone")
 
     monkeypatch.setattr(burial, "lay_to_rest", fail)
-    thread = Burial(None, registry={}, afterwards=tried.set)
+    thread = Burial(get_store(), registry={}, afterwards=tried.set)
     thread.start()
     thread.bury(Death(["dead"]))
     assert tried.wait(30)
