@@ -52,6 +52,10 @@ class Task(TaskRecord):
     #: that is no proof that whoever holds the copy is the owner.
     is_claimed_here = False
 
+    #: Whether it has ever stood for a row. Saved anew without a key, it is then a copy of that row.
+    #: Neither part of ``_state`` says so: one is set when a creator is, the other by who copies.
+    _has_been_a_row = False
+
     objects = TaskManager()
 
     class Meta:
@@ -105,12 +109,29 @@ class Task(TaskRecord):
         if self.locked_by == "":
             self.locked_by = None
         key = cast("int | None", self.pk)
-        if key is None and self._state.db is not None:
+        if key is None and self.has_been_a_row():
             self._become_a_copy()
         if key is None or self._state.adding:
             self.uid = self.uid or new_uid()
             self.enqueued_at = self.enqueued_at or timezone.now()
         super().save(*args, **kwargs)
+        self._has_been_a_row = True
+
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> Task:
+        """Return what a row was read as."""
+        task: Task = super().from_db(*args, **kwargs)
+        task._has_been_a_row = True
+        return task
+
+    def mark_saved(self, using: str) -> None:
+        """Note that it stands for a row of this database now."""
+        self._state.adding, self._state.db = False, using
+        self._has_been_a_row = True
+
+    def has_been_a_row(self) -> bool:
+        """Tell whether it has ever been read or saved."""
+        return self._has_been_a_row or not self._state.adding
 
     def _become_a_copy(self) -> None:
         """Forget what belongs to the row this instance was read from: it becomes another task."""

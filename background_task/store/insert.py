@@ -63,7 +63,7 @@ def insert_many(tasks: Sequence[Task], *, using: str) -> None:
         keys = _insert(tasks, using=using)
     for task, key in zip(tasks, keys, strict=True):
         task.pk = key
-        task._state.adding, task._state.db = False, using
+        task.mark_saved(using)
 
 
 def insert_one(task: Task, *, using: str) -> None:
@@ -98,13 +98,13 @@ def insert_one(task: Task, *, using: str) -> None:
         task.pk = (
             cursor.fetchone()[0] if is_told else connection.ops.last_insert_id(cursor, table, key)
         )
-    task._state.adding, task._state.db = False, using
+    task.mark_saved(using)
 
 
 def _is_new(task: Task) -> bool:
     """Tell whether a task is a plain one that has never been saved, of values alone."""
     key = cast("int | None", task.pk)
-    is_first = type(task) is Task and key is None and task._state.db is None
+    is_first = type(task) is Task and key is None and not task.has_been_a_row()
     return is_first and task.locked_by is None and not any(map(_is_expression, vars(task).values()))
 
 

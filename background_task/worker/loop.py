@@ -80,7 +80,9 @@ class Loop:
         self.is_inline = isinstance(self.executor, InlineExecutor)
         self.gatherer = Gatherer(self._record)
         self._is_flushing_each = app_settings.BACKGROUND_TASK_FLUSH_EACH
-        ticking = [Ticker(store, registry=registry, lease=options.lease)] if options.is_ticking else []
+        ticking = (
+            [Ticker(store, registry=registry, lease=options.lease)] if options.is_ticking else []
+        )
         self.chores: list[Recovery | Ticker | Admission | Pruner] = [self.admission, *ticking]
         self.retirement = Retirement(self.watch, control=control, options=options)
         self.summary = Summary()

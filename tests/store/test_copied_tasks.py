@@ -3,6 +3,7 @@
 import pytest
 
 from background_task.attempt import Succeeded
+from background_task.identity import new_uid
 from background_task.models import CompletedTask, Task
 from tests.store.rows import NAMES, add, row
 
@@ -55,3 +56,13 @@ def test_saving_again_keeps_what_a_task_is(store):
     task.priority = 9
     task.save()
     assert row(task.pk) == {**before, "priority": 9}
+
+
+def test_new_task_with_a_creator_is_no_copy(django_user_model):
+    """Django notes the database as soon as a creator is set, long before anything is saved."""
+    creator = django_user_model.objects.create(username="somebody")
+    new = Task.objects.new_task("made by hand", creator=creator)
+    new.uid, new.unique_key = new_uid(), "k" * 40
+    expected = new.uid
+    new.save()
+    assert (new.uid, new.unique_key) == (expected, "k" * 40)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.db import transaction
 
-from background_task import AlreadyScheduledError
+from background_task import AlreadyScheduledError, background
 from background_task.attempt import Discarded, Failed, Released, Retry, Succeeded
 from background_task.exceptions import InvalidOptionError
 from background_task.models import CompletedTask, Task
@@ -336,3 +336,13 @@ def test_call_takes_few_statements(settings, request, on_conflict, expected):
     first, again = expected[settings.DATABASE]
     assert numbers[0] <= first + more
     assert numbers[1] <= again + more
+
+
+def test_call_with_a_creator_is_as_unique_as_any(django_user_model):
+    """Who sets a creator sets ``_state.db``; the row was then taken for a copy, without its key."""
+    function = background(unique=True, name="unique with a creator")(lambda: None)
+    creator = django_user_model.objects.create(username="somebody")
+    first, second = function(creator=creator), function(creator=creator)
+    assert first.unique_key
+    assert second is None
+    assert Task.objects.get().uid == first.uid
