@@ -14,6 +14,7 @@ from django.contrib import admin
 from django.contrib.admin.views.main import PAGE_VAR, ChangeList
 from django.core.paginator import Paginator
 from django.db.models import F, Model, QuerySet
+from django.forms import Media
 from django.http import HttpRequest
 from django.utils.formats import number_format
 
@@ -157,8 +158,10 @@ class KeysetMixin(AnyModelAdmin):
     #: Columns that a list does not read.
     unlisted: ClassVar[tuple[str, ...]] = ()
 
-    class Media:
-        css = {"all": ("background_task/admin.css",)}
+    @property
+    def media(self) -> Media:
+        """The style of badges and pages, beside all others."""
+        return super().media + Media(css={"all": ("background_task/admin.css",)})
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """Return the kind of the list."""

@@ -72,12 +72,17 @@ def test_texts_of_a_worker_are_never_html(admin_client):
     assert_harmless(page_of(admin_client, worker))
 
 
-BROKEN = ["", "{", "[]", "7", "null", '"x"', '{"a": ', "\\ud800", '["\\ud800"]', "[" * 100_000]
 COLUMNS = ["task_params", "errors", "progress_json", "options"]
 
 
-@pytest.mark.parametrize("broken", BROKEN, ids=lambda text: text[:8])
-@pytest.mark.parametrize("mask", [[], ["password"]], ids=["shown", "masked"])
+@pytest.mark.parametrize(
+    ("broken", "mask"),
+    [
+        *((text, ["password"]) for text in ("", "{", "[]", "7", "null", '["\\ud800"]')),
+        *((text, []) for text in ("{", '["\\ud800"]', "[" * 100_000)),
+    ],
+    ids=lambda value: str(value)[:8],
+)
 def test_broken_columns_still_make_a_page(admin_client, settings, broken, mask):
     settings.BACKGROUND_TASK_MASK = mask
     for make, columns in ((add, COLUMNS), (archive, [*COLUMNS, "return_value"])):
@@ -85,8 +90,8 @@ def test_broken_columns_still_make_a_page(admin_client, settings, broken, mask):
         for row, column in zip(rows, columns, strict=True):
             type(row).objects.filter(pk=row.pk).update(**{column: broken})
             page_of(admin_client, row)
-        list_of(admin_client, type(rows[0]))
         list_of(admin_client, type(rows[0]), q="arg:x")
+        assert len(list_of(admin_client, type(rows[0])).context["cl"].result_list) == len(rows)
 
 
 def test_creator_that_cannot_be_shown_still_makes_a_page(admin_client, monkeypatch):

