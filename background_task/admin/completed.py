@@ -12,7 +12,13 @@ from .action import COMPLETED_ACTIONS
 from .button import ButtonsMixin
 from .column import COLUMNS, SHOWN, OwnerAliveMixin
 from .deed import OF_COMPLETED
-from .filtering import BackendFilter, FinishedNameFilter, FinishedStatusFilter, QueueFilter
+from .filtering import (
+    BackendFilter,
+    FinishedNameFilter,
+    FinishedStatusFilter,
+    QueueFilter,
+    SilentEmptyFilter,
+)
 from .listing import UNLISTED, TaskListMixin
 
 if TYPE_CHECKING:
@@ -28,7 +34,7 @@ class CompletedTaskAdmin(ButtonsMixin, OwnerAliveMixin, TaskListMixin, Completed
     list_display = (*COLUMNS, "failed_at", "cancelled_at")
     list_filter = (
         *(FinishedStatusFilter, BackendFilter, FinishedNameFilter, QueueFilter),
-        *((name, admin.EmptyFieldListFilter) for name in ("failed_at", "cancelled_at")),
+        *((name, SilentEmptyFilter) for name in ("failed_at", "cancelled_at")),
     )
     search_fields = ("task_name", "task_params")
     actions = COMPLETED_ACTIONS

@@ -178,6 +178,14 @@ class BackendFilter(ChoiceFilter):
         return queryset.filter(backend=None if chosen == DECORATOR else chosen)
 
 
+class SilentEmptyFilter(admin.EmptyFieldListFilter):
+    """Stands in addresses that people have kept; what it offers, the status offers, too."""
+
+    def has_output(self) -> bool:
+        """Tell whether it is shown: where an address asks for it."""
+        return bool(self.used_parameters)
+
+
 class WorkerStateFilter(admin.SimpleListFilter):
     """Filters workers by whether they are alive."""
 

@@ -104,12 +104,14 @@ def _last(row: Task | CompletedTask, found: dict[int, AttemptLife]) -> AttemptLi
     """Return the attempt that runs, or that has ended without an error."""
     if not row.locked_by:
         return None
+    following = [number + 1 for number in found]
     if isinstance(row, Task):
-        return AttemptLife(row.attempts + 1, "running", row.locked_by, row.locked_at)
+        number = max([row.attempts + 1, *following])
+        return AttemptLife(number, "running", row.locked_by, row.locked_at)
     status = row._own_status()
     if status == "failed" and found:
         return None
-    number = max([row.attempts, *(number + 1 for number in found), 1])
+    number = max([row.attempts, *following, 1])
     return AttemptLife(number, status, row.locked_by, row.locked_at, row.run_at)
 
 

@@ -61,9 +61,16 @@ class TaskListMixin(KeysetMixin):
         return format_html("<pre>{}</pre>", pretty(masked_params(obj)))
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        """Return the columns; some of a model's own are shown in a better way."""
+        """Return the columns; some of a model's own are shown in a better way.
+
+        How a task stands comes second: further to the right, one would have to scroll for it.
+        """
         shown: dict[Any, Any] = {"task_params": task_params, "locked_by": _named(self.owner)}
-        return [shown.get(column, column) for column in super().get_list_display(request)]
+        columns = list(super().get_list_display(request))
+        if "status_word" in columns[1:]:
+            columns.remove("status_word")
+            columns.insert(1, "status_word")
+        return [shown.get(column, column) for column in columns]
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Tell whether an address may ask for this; Django before 5.0 passes no request."""

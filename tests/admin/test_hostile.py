@@ -43,10 +43,11 @@ def hostile_row(make, **values):
         locked_at=timezone.now(),
         progress_json=json.dumps({"done": 1, "total": 2, "message": HOSTILE, "at": None}),
         backend=SHORT,
-        creator=Group.objects.create(name=HOSTILE),
         **values,
     )
-    type(row).objects.update(task_params=encode((HOSTILE,), {HOSTILE: HOSTILE}))
+    row.creator = Group.objects.create(name=HOSTILE)
+    row.task_params = encode((HOSTILE,), {HOSTILE: HOSTILE})
+    row.save()
     AttemptLog.objects.create(uid=row.uid, attempt=1, worker=SHORT, at=timezone.now(), text=HOSTILE)
     return row
 
@@ -59,6 +60,8 @@ def test_texts_of_a_row_are_never_html(admin_client, make):
     row = hostile_row(make, **values)
     page = page_of(admin_client, row)
     assert_harmless(page)
+    for part in ("Log of attempt 1", "Progress", "Traceback of attempt 1", "Creator", "Arguments"):
+        assert part in page
     assert_harmless(page_of(admin_client, make(row.task_name)))  # it names the other one
     model = type(row)
     for query in ({}, {"q": HOSTILE}, {"queue": HOSTILE}, {"task_name": HOSTILE}, {"p": HOSTILE}):
