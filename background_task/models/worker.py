@@ -31,6 +31,15 @@ class Worker(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def serves(self, queue: str | None) -> bool:
+        """Tell whether it serves a queue; None is the unnamed one."""
+        if self.queues.startswith(ALL_BUT):
+            excluded = self.queues.removeprefix(ALL_BUT)
+            return (queue or UNNAMED) not in {excluded, *excluded.split(", ")}
+        words = self.queues.split(", ")
+        names = {self.queues, *words, *(word.rpartition(":")[0] for word in words)}  # with weights
+        return not self.queues or (queue is not None and queue in names)
+
     @classmethod
     def alive(cls, now: datetime) -> Q:
         """Return the condition that a worker may still write to its rows."""
