@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from django.core.management import load_command_class
+from django.core.management import BaseCommand, load_command_class
 
 from background_task import __version__, cancel, checks
 from background_task.backoff import delay_after
@@ -51,7 +51,8 @@ def test_read_options_of_page_exist(page):
     known = set(FOREIGN_OPTIONS)
     names = ("process_tasks", "purge_tasks", "background_task_schedules", "background_task_pause")
     names += ("queue_depth", "requeue_stale_tasks", "retry_tasks", "cancel_tasks")
-    for name in (*names, "background_task_import", "background_task_top"):
+    names += ("background_task_import", "background_task_health", "background_task_top")
+    for name in names:
         command = load_command_class("background_task", name)
         known |= set(command.create_parser("manage.py", name)._option_string_actions)
     named = set(re.findall(r"`(--[a-z-]+)", prose(page)))
@@ -67,6 +68,30 @@ def test_read_table_of_options_has_each_option_and_its_default():
     for flags, settings in Command.OPTIONS:
         if "default" in settings:
             assert float(shown[flags[0]]) == settings["default"]
+
+
+def test_read_table_of_health_has_each_option_and_its_default():
+    shown = {
+        re.match(r"`(--[a-z-]+)", row["Option"])[1]: row["Default"]
+        for row in table_with(DOCS / "monitoring.md", "Option", "Default", "Healthy is")
+    }
+    command = load_command_class("background_task", "background_task_health")
+    common = BaseCommand().create_parser("manage.py", "nothing")._option_string_actions
+    parser = command.create_parser("manage.py", "background_task_health")
+    own = {n: a for n, a in parser._option_string_actions.items() if n not in common}
+    assert list(shown) == list(own)
+    for name, action in own.items():
+        if isinstance(action.default, int | float) and action.nargs != 0:
+            assert float(shown[name]) == action.default
+
+
+def test_read_table_of_extras_has_each_one():
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (section,) = re.findall(r"(?ms)^\[project.optional-dependencies\]$(.+?)^\[", text)
+    shown = {
+        row["Extra"].strip("`") for row in table_with(DOCS / "installation.md", "Extra", "For")
+    }
+    assert shown == set(re.findall(r"(?m)^([\w-]+) = ", section))
 
 
 @EACH_PAGE

@@ -19,6 +19,7 @@ from background_task.models import Task, Worker
 from background_task.rollup import Histogram, Tally
 from background_task.store import get_store
 from background_task.store.rollups import Rollups
+from tests.docs.pages import ROOT, table_with
 from tests.store.rows import LEASE, add, statements, worker
 
 TOKEN = "not to be guessed"
@@ -100,6 +101,19 @@ def test_queues_and_workers_are_gauges():
     assert found["background_task_workers_silent", ()] == 1
     assert found["background_task_worker_slots", ()] == 8
     assert found["background_task_worker_memory_bytes", ()] == 2000
+
+
+@pytest.mark.django_db
+def test_table_of_the_page_has_each_metric():
+    shown = {
+        row["Metric"].strip("`"): (row["Kind"], row["Labels"].replace("`", ""))
+        for row in table_with(ROOT / "docs" / "monitoring.md", "Metric", "Kind", "Labels")
+    }
+    told = {}
+    for metric in DatabaseCollector().collect():
+        name = metric.name + ("_total" if metric.type == "counter" else "")
+        told[name] = (metric.type, ", ".join(getattr(metric, "_labelnames", ())))
+    assert shown == told
 
 
 @pytest.mark.django_db
