@@ -32,11 +32,11 @@ def serve_metrics(options: Mapping[str, Any]) -> None:
         importlib.import_module(MODULE).serve(port, address=address)
     except ImportError as error:
         raise CommandError(
-            f"--metrics-port needs the extra prometheus ({error}); install it: "
+            "--metrics-port needs the extra prometheus: "
             'pip install "django-background-tasks[prometheus]"'
         ) from error
     except OSError as error:
         raise CommandError(
-            f"--metrics-port {port}: {error.strerror or error} at {address}; use a port that "
-            "nobody else listens at"
+            f"--metrics-port {port}: {error.strerror or error} at {address}; use an address of "
+            "this machine, and a port that nobody else listens at"
         ) from None

@@ -119,8 +119,8 @@ def test_metrics_are_served_where_the_options_say(monkeypatch):
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (OSError(98, "Address already in use"), r"--metrics-port 9187: Address already .*; use a"),
-        (ImportError("No module named 'p'"), r"needs the extra prometheus .*\[prometheus\]"),
+        (OSError(98, "Address already in use"), r"--metrics-port 9187: Address already .*; use an"),
+        (ImportError("No module named 'p'"), r"needs the extra prometheus: .*\[prometheus\]"),
     ],
 )
 def test_metrics_that_cannot_be_served_end_the_command(monkeypatch, error, message):
