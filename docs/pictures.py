@@ -37,8 +37,11 @@ def main():
     wanted = parse_arguments()
     began = time.monotonic()
     FOLDER.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        shop = Shop(Path(folder, "shop"), stack)
+    with tempfile.TemporaryDirectory(prefix="shop-") as folder, contextlib.ExitStack() as stack:
+        # Tracebacks are in the pictures: there, the code is in a place of its own.
+        Path(folder, "app").symlink_to(KIT)
+        Path(folder, "lib").symlink_to(ROOT)
+        shop = Shop(Path(folder), stack)
         example = Example(Path(folder, "example"), stack)
         shop.wait_until_lively()
         pages = {**shop.pages(), **example.pages()}
@@ -77,9 +80,12 @@ class Shop:
     def __init__(self, folder, stack):
         from terminal import Terminal
 
-        folder.mkdir()
         self.began = time.monotonic()
-        self.env = environment(DJANGO_SETTINGS_MODULE="settings", PICTURES_DATA_DIR=str(folder))
+        self.env = environment(
+            DJANGO_SETTINGS_MODULE="settings",
+            PICTURES_DATA_DIR=str(folder),
+            PYTHONPATH=os.pathsep.join([str(folder / "app"), str(folder / "lib")]),
+        )
         self.stack = stack
         os.environ.update(self.env)
         self.prepare()
@@ -94,7 +100,10 @@ class Shop:
             log,
         )
         self.worker = Terminal(
-            [*self.manage("process_tasks"), "--threads", "4"], env=self.env, cwd=KIT, lines=16
+            [*self.manage("process_tasks"), "--threads", "4", "--exclude-queue", "media"],
+            env=self.env,
+            cwd=folder,
+            lines=16,
         )
         stack.callback(stop, self.worker.process)
 
@@ -186,7 +195,7 @@ class Shop:
                 "TEXTUAL_SCREENSHOT_LOCATION": folder,
                 "TEXTUAL_SCREENSHOT_FILENAME": "top.svg",
             }
-            terminal = Terminal(self.manage("background_task_top"), env=env, cwd=KIT, lines=34)
+            terminal = Terminal(self.manage("background_task_top"), env=env, cwd=folder, lines=34)
             picture = Path(folder, "top.svg")
             try:
                 wait_for(lambda: is_whole(picture), "background_task_top draws itself")
@@ -257,11 +266,11 @@ class Example:
 
 
 def environment(**variables):
-    """Return the environment of a process that finds the kit and this checkout."""
+    """Return the environment of a process that finds this checkout."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DJANGO_")}
     return {
         **kept,
-        "PYTHONPATH": os.pathsep.join([str(KIT), str(ROOT)]),
+        "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",
         **variables,
     }
@@ -271,7 +280,7 @@ def started(stack, command, env, output):
     """Start a process that is stopped when the stack unwinds."""
     process = subprocess.Popen(
         command,
-        cwd=KIT,
+        cwd=tempfile.gettempdir(),
         env=env,
         stdin=subprocess.DEVNULL,
         stdout=output,

@@ -32,13 +32,13 @@ FUNCTIONS = {
 
 
 def make_up(now):
-    """Add the sums of a week that ended a minute ago."""
+    """Add the sums of a week that ends with this minute."""
     hour = now.replace(minute=0, second=0, microsecond=0)
     minute = now.replace(second=0, microsecond=0)
     # Minutes for the last hour and what has gone of this one, hours for the rest.
     first_minute = hour - timedelta(hours=1)
     spans = [(first_minute - timedelta(hours=back), HOUR) for back in range(1, 24 * 7)]
-    minutes = int((minute - first_minute).total_seconds() // MINUTE)
+    minutes = int((minute - first_minute).total_seconds() // MINUTE) + 1
     spans += [(first_minute + timedelta(minutes=past), MINUTE) for past in range(minutes)]
     Rollup.objects.bulk_create(
         rollup(at, seconds, function, queue, bustle(at, now))

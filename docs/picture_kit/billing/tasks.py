@@ -11,7 +11,8 @@ class CardDeclinedError(Exception):
 
 @background(priority=10, max_attempts=3, backoff=fixed(2))
 def charge_card(order_id, amount, token):
-    work(0.3, error=CardDeclinedError("insufficient funds"), share=0.25)
+    has_funds = order_id % 9 > 0
+    work(0.3, error=CardDeclinedError("insufficient funds"), share=0.05 if has_funds else 1)
 
 
 @background(queue="documents")
