@@ -8,12 +8,13 @@ from urllib.parse import urlencode
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
-from django.shortcuts import render
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
 from django.urls import NoReverseMatch, URLPattern, path, reverse
 
 from ..dashboard import Choice, assemble, read
 from ..models import CompletedTask, Dashboard, Pause, Schedule, Task, Worker
+from ..models.worker import UNNAMED
 from ..store import task_database
 
 if TYPE_CHECKING:
@@ -48,23 +49,25 @@ class DashboardAdmin(DashboardModelAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Show the page, or with ``?fragment=1`` only what changes of it."""
-        if request.method not in ("GET", "HEAD"):
-            return HttpResponseNotAllowed(["GET", "HEAD"])
         if not self.has_view_permission(request):
             raise PermissionDenied
+        if request.method not in ("GET", "HEAD"):  # there is nothing to be done to it
+            return redirect(request.get_full_path())
         choice = Choice.read(request.GET)
         page = assemble(read(task_database(), choice), choice, AdminLinks(request, self.admin_site))
         if request.GET.get("fragment"):
             return render(request, "background_task/dashboard/sections.html", {"page": page})
+        login = reverse("admin:login", current_app=self.admin_site.name)
         context = {
             **self.admin_site.each_context(request),
-            "title": "Background tasks",
+            "title": "Dashboard",
             "opts": self.opts,
             "page": page,
+            "login_url": f"{login}?{urlencode({'next': request.get_full_path()})}",
             "clear_url": choice.query(queue="", function=""),
             **(extra_context or {}),
         }
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        request.current_app = self.admin_site.name
         return render(request, "background_task/dashboard/page.html", context)
 
 
@@ -90,8 +93,7 @@ class AdminLinks:
 
     def waiting(self, queue: str | None) -> str | None:
         """Return the list of live tasks of a queue."""
-        chosen = {"queue__isnull": "True"} if queue is None else {"queue": queue}
-        return self._to(Task, query={"status": "waiting", **chosen})
+        return self._to(Task, query={"status": "due", "queue": queue or UNNAMED})
 
     def task(self, pk: int) -> str | None:
         """Return the page of a live task."""

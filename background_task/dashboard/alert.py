@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from ..doctor.finding import Limits
 from ..models.worker import UNNAMED
 from ..store.depth import QueueDepth
 from ..store.pause import Paused
@@ -58,7 +59,7 @@ def alerts(
     alive = [crew for crew in crews if crew.is_alive]
     found = [_silent(crews, now)]
     if alive:
-        found.append(_unserved(depths, alive, paused))
+        found += [_unserved(depths, alive, paused), _late(depths, alive, paused, now)]
     else:
         found.insert(0, _nobody(depths, last_seen, lease=lease, now=now))
     found.append(_held_up(depths, paused))
@@ -108,6 +109,32 @@ def _unserved(
         f"Tasks are due in {what}",
         f"{_listed([depth.queue or UNNAMED for depth in left])}. Start a worker that takes them:",
         START + flags,
+    )
+
+
+def _late(
+    depths: Sequence[QueueDepth], alive: Sequence[Crew], paused: Sequence[Paused], now: datetime
+) -> Alert | None:
+    """Find what living workers leave waiting; what is paused is meant to wait."""
+    if any(each.kind == "function" for each in paused):
+        return None  # which tasks are of that function is not known here
+    on_hold = {each.name for each in paused}
+    waits = [
+        (seconds, depth.queue or UNNAMED)
+        for depth in depths
+        if (seconds := depth.oldest_seconds(now)) is not None
+        and depth.queue not in on_hold
+        and any(crew.worker.serves(depth.queue) for crew in alive)
+    ]
+    seconds, queue = max(waits, default=(0.0, ""))
+    if seconds <= Limits().overdue.total_seconds():
+        return None
+    return Alert(
+        WARNING,
+        "Tasks wait for long",
+        f"The oldest due task in queue {queue} waits for {words.duration(seconds)}. The workers "
+        "that serve it cannot keep up, or long tasks keep them busy: start more of them, or give "
+        "them more slots (--processes, --threads).",
     )
 
 

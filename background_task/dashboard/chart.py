@@ -140,7 +140,7 @@ def lines(
     return _chart(
         (name, title, series, timeline, period),
         shapes=[Shape(each.kind, line_path(each.values, top)) for each in series],
-        ys=_marks(step, top, words.duration if are_durations else words.short),
+        ys=_marks(step, top, words.brief if are_durations else words.short),
         text=text,
         most=most,
         empty="" if known else empty,
@@ -163,10 +163,7 @@ def _chart(
     name, title, series, timeline, period = about
     totals = ", ".join(f"{each.name} {each.total}" for each in series if each.total)
     parts = [f"{title}, {period.words}", totals, most] if not empty else [title, empty]
-    rows = [
-        [_clock(at, period), *(words.NOTHING if v is None else text(v) for v in column)]
-        for at, column in zip(timeline.starts, _columns(series), strict=True)
-    ]
+    rows = [] if empty else _rows(timeline, period, series, text)
     return Chart(
         name=name,
         title=title,
@@ -176,9 +173,18 @@ def _chart(
         ys=[] if empty else ys,
         xs=_hours(timeline, period),
         headers=["Time", *(each.name for each in series)],
-        rows=[] if empty else rows,
+        rows=rows,
         empty=empty,
     )
+
+
+def _rows(
+    timeline: Timeline, period: Period, series: Sequence[Series], text: Callable[..., str]
+) -> list[list[str]]:
+    return [
+        [_clock(at, period), *(words.NOTHING if v is None else text(v) for v in column)]
+        for at, column in zip(timeline.starts, _columns(series), strict=True)
+    ]
 
 
 def _columns(series: Sequence[Series]) -> Iterable[tuple[float | None, ...]]:
@@ -193,7 +199,7 @@ def scale(highest: float, step_above: Callable[[float], float]) -> tuple[float, 
     if highest <= 0:
         return 1.0, 1.0
     step = step_above(highest / MOST_STEPS)
-    return step, step * math.ceil(highest / step - 1e-9)
+    return step, step * max(1, math.ceil(highest / step - 1e-9))
 
 
 def count_step(least: float) -> float:

@@ -32,7 +32,7 @@ class Choice:
 
     @classmethod
     def read(cls, query: Mapping[str, str]) -> Choice:
-        """Return what an address asks for; what it does not say, or says wrongly, is the default."""
+        """Return what an address asks for; of what it says wrongly, the default."""
         order = query.get("order", "")
         return cls(
             period=period_called(query.get("range")),

@@ -86,7 +86,8 @@ def read_held(using: str) -> list[Held]:
         *("pk", "uid", "verbose_name", "task_name", "queue", "locked_by", "locked_at"),
         *("attempts", "progress_json", "cancel_requested_at"),
     )
-    rows = Task.objects.using(using).filter(locked_by__isnull=False).order_by("locked_by")
+    # Not "is not null", by which SQLite does not enter the index.
+    rows = Task.objects.using(using).filter(locked_by__gt="").order_by("locked_by")
     return [
         Held(
             pk=row["pk"],
@@ -136,8 +137,8 @@ def _crew(row: Worker, held: list[Held], now: datetime) -> Crew:
 def _state(row: Worker, now: datetime) -> str:
     if row.stopped_at is None:
         return "alive" if instant(row.expires_at) >= now else "silent"
-    # Who says goodbye does so with a last heartbeat. A worker whose lease has run out does not.
-    return "stopped" if row.stopped_at <= row.expires_at else "dead"
+    # Who says goodbye does so with a last heartbeat; of others it is found out later.
+    return "stopped" if row.stopped_at <= row.heartbeat_at else "dead"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ class Period:
         words: How a sentence calls it.
         span: How long it is.
         step: How long each piece of it is in charts.
+        per: How a title calls that.
         look: How long each piece is in charts of what workers look at once a minute or less.
         tick_minutes: At which minutes of the day the axis has a mark.
         refresh_seconds: How often the page asks for what is new.
@@ -31,6 +32,7 @@ class Period:
     words: str
     span: timedelta
     step: timedelta
+    per: str
     look: timedelta
     tick_minutes: int
     refresh_seconds: int
@@ -42,6 +44,7 @@ HOUR = Period(
     words="the last hour",
     span=timedelta(hours=1),
     step=timedelta(minutes=1),
+    per="per minute",
     look=timedelta(minutes=2),
     tick_minutes=10,
     refresh_seconds=5,
@@ -52,6 +55,7 @@ DAY = Period(
     words="the last 24 hours",
     span=timedelta(hours=24),
     step=timedelta(hours=1),
+    per="per hour",
     look=timedelta(minutes=15),
     tick_minutes=240,
     refresh_seconds=10,
@@ -62,6 +66,7 @@ WEEK = Period(
     words="the last 7 days",
     span=timedelta(days=7),
     step=timedelta(hours=2),
+    per="per 2 hours",
     look=timedelta(hours=2),
     tick_minutes=1440,
     refresh_seconds=30,

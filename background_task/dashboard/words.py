@@ -10,7 +10,7 @@ from django.utils import timezone
 #: Stands where there is nothing to be told.
 NOTHING = "–"  # noqa: RUF001 - it is meant to be a dash
 UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
-PREFIXES = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
+PREFIXES = ((10**18, "E"), (10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 #: From here on a count is in words shorter than in digits.
 LONG_COUNT = 10**15
 
@@ -54,6 +54,14 @@ def duration(seconds: float | None) -> str:
     if seconds < 9.95:
         return f"{seconds:.1f}".removesuffix(".0") + " s"
     return _in_units(round(seconds))
+
+
+def brief(seconds: float) -> str:
+    """Return a duration in one unit, for an axis, where little is to be read."""
+    if seconds < 1:
+        return f"{seconds * 1000:g} ms"
+    size, unit = next((size, unit) for size, unit in UNITS if seconds >= size)
+    return f"{short(seconds / size)} {unit}"
 
 
 def _in_units(seconds: int) -> str:
@@ -103,10 +111,10 @@ def rate(number: int, seconds: float) -> str:
     """Return how often something happens, by the unit that gives a readable number."""
     if not number or seconds <= 0:
         return "0 a minute"
-    for unit, size in (("second", 1), ("minute", 60), ("hour", 3600), ("day", 86_400)):
+    for unit, size in (("a second", 1), ("a minute", 60), ("an hour", 3600), ("a day", 86_400)):
         often = number / seconds * size
         if often >= 1:
-            return f"{_rounded(often)} a {unit}"
+            return f"{_rounded(often)} {unit}"
     return f"{_rounded(number / seconds * 604_800)} a week"
 
 

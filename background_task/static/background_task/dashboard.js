@@ -10,7 +10,6 @@
     const status = document.getElementById("bgt-status");
     const updated = document.getElementById("bgt-updated");
     const button = document.getElementById("bgt-pause");
-    const USUAL = Number(root.dataset.seconds) * 1000;
     const LONGEST = 60000;
     const SLOWEST = 20000;
     // As the server sent them: what people and this script have changed since is not compared.
@@ -144,7 +143,9 @@
         button.textContent = isPaused ? "Resume refresh" : "Pause refresh";
     }
 
-    function plan(milliseconds) {
+    function plan() {
+        const usual = Number(root.dataset.seconds) * 1000;
+        const milliseconds = Math.min(usual * 2 ** failures, Math.max(LONGEST, usual));
         window.clearTimeout(timer);
         timer = isPaused || document.hidden ? null : window.setTimeout(ask, milliseconds);
     }
@@ -202,7 +203,7 @@
             isAsking = false;
         }
         mark();
-        plan(Math.min(USUAL * 2 ** failures, Math.max(LONGEST, USUAL)));
+        plan();
     }
 
     button.addEventListener("click", () => {
@@ -272,5 +273,5 @@
 
     button.hidden = false;
     mark();
-    plan(USUAL);
+    plan();
 })();
