@@ -6,11 +6,12 @@ import pytest
 from django.db import connection
 
 from background_task.attempt import Failed, Retry, Succeeded
+from background_task.dashboard.live import read_held
 from background_task.models import CompletedTask, Task
 from background_task.producer import TaskSpec, enqueue
 from background_task.schedule import TaskSchedule
 from background_task.store.find import find
-from tests.store.backlog import backlog
+from tests.store.backlog import HOLDERS, backlog
 from tests.store.cost import measured
 from tests.store.rows import LEASE, add, worker
 
@@ -172,3 +173,9 @@ def test_enqueue_reads_rows_of_the_same_call_only(store, option):
     with measured() as cost:
         enqueue(TaskSpec("known", queue="mine", **option), sender=TaskSpec)
     assert_cheap(cost, rows=22)
+
+
+def test_read_what_workers_hold_reads_no_other_rows(store):
+    with measured() as cost:
+        assert len(read_held(store.using)) == HOLDERS
+    assert_cheap(cost, rows=HOLDERS)
