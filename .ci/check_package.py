@@ -14,6 +14,9 @@ NEEDED = {
     "background_task/migrations/0001_initial.py",
     "background_task/migrations/0002_auto_20170927_1109.py",
     "background_task/management/commands/process_tasks.py",
+    "background_task/static/background_task/dashboard.css",
+    "background_task/static/background_task/dashboard.js",
+    "background_task/templates/background_task/dashboard/page.html",
     "pytest_background_task.py",
 }
 OURS = ("background_task/", "django_background_tasks-", "pytest_background_task.py")
