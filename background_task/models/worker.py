@@ -44,14 +44,3 @@ class Worker(models.Model):
     def alive(cls, now: datetime) -> Q:
         """Return the condition that a worker may still write to its rows."""
         return Q(stopped_at__isnull=True, expires_at__gte=now)
-
-    def serves(self, queue: str | None) -> bool:
-        """Tell whether it takes tasks of a queue; a weight may stand behind the name."""
-        if self.queues.startswith(ALL_BUT):
-            excluded = self.queues.removeprefix(ALL_BUT)
-            return (queue or UNNAMED) not in {excluded, *excluded.split(", ")}
-        if not self.queues:
-            return True
-        listed = self.queues.split(", ")
-        unweighted = (name.rpartition(":")[0] for name in listed)
-        return queue is not None and queue in {self.queues, *listed, *unweighted}

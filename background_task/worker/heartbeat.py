@@ -66,8 +66,15 @@ class Identity:
 
     @classmethod
     def of(cls, options: Options, using: str, *, capacity: int, summary: Summary) -> Identity:
-        """Return the identity of a worker that runs with these options, and counts what it does."""
-        return cls(
+        """Return the identity of a worker that runs with these options.
+
+        Args:
+            options: How it is to run.
+            using: The database of its rows.
+            capacity: How many tasks it runs at once.
+            summary: What it does under its names is counted there.
+        """
+        identity = cls(
             Fleet(using),
             queues=options.queues_text(),
             capacity=capacity,
@@ -76,6 +83,8 @@ class Identity:
             is_label_free=options.is_label_free,
             processed=lambda: summary.processed,
         )
+        summary.owners = identity.names
+        return identity
 
     def register(self, name: str | None = None) -> None:
         """Enter the worker, under another name if one is given."""

@@ -80,16 +80,14 @@ class Loop:
         self.is_inline = isinstance(self.executor, InlineExecutor)
         self.gatherer = Gatherer(self._record)
         self._is_flushing_each = app_settings.BACKGROUND_TASK_FLUSH_EACH
-        ticking = (
-            [Ticker(store, registry=registry, lease=options.lease)] if options.is_ticking else []
-        )
-        self.chores: list[Recovery | Ticker | Admission | Pruner] = [self.admission, *ticking]
+        ticker = Ticker(store, registry=registry, lease=options.lease)
+        self.chores: list[Recovery | Ticker | Admission | Pruner] = [self.admission]
+        self.chores += [ticker] if options.is_ticking else []
         self.retirement = Retirement(self.watch, control=control, options=options)
         self.summary = Summary()
         self.identity = Identity.of(
             options, store.using, capacity=self.executor.slots, summary=self.summary
         )
-        self.summary.owners = self.identity.names
         self.recorder = Recorder(Rollups(store.using), owners=self.identity.names)
         self.hand = Hand(
             store,
