@@ -245,7 +245,8 @@ class Host:
         self._told_of = fields["worker"]
         text = f"A worker runs inside this process: {self._told_of}"
         logger.info(text, extra={"event": "embedded_start"})
-        if place_here() is Place.AT_ONCE and not logger.hasHandlers():
+        is_logged = logger.hasHandlers() and logger.isEnabledFor(logging.INFO)
+        if place_here() is Place.AT_ONCE and not is_logged:
             with suppress(OSError, ValueError):
                 sys.stdout.write(f"{text} (BACKGROUND_TASK_EMBEDDED_WORKER)\n")
                 sys.stdout.flush()

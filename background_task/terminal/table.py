@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..progress_report import ProgressReport
+from ..recurrence.zone import instant, zone_called, zone_name
 from ..store.depth import QueueDepth
 from .snapshot import MOST_COUNTED, Colleague, Failure, Queue, Run, Snapshot
 
 UNNAMED = "(unnamed)"
 MIB = 1024 * 1024
+TIME = "%Y-%m-%d %H:%M:%S %Z"
 #: Units of time, and how many seconds each has.
 UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 #: A name or an error may have any length.
@@ -162,10 +164,10 @@ TABLES = (QUEUES, WORKERS, RUNNING, FAILED)
 
 def headline(snapshot: Snapshot) -> str:
     """Return what is to be known first."""
-    alive, words = snapshot.alive, f"{snapshot.at:%Y-%m-%d %H:%M:%S}"
+    alive, at = snapshot.alive, instant(snapshot.at).astimezone(zone_called(zone_name()))
     workers = "no worker is alive" if not alive else f"{alive} worker{'s'[: alive > 1]} alive"
     due = sum(queue.depth.due for queue in snapshot.queues)
-    parts = [clean(snapshot.database), words, workers, f"{due} due"]
+    parts = [clean(snapshot.database), f"{at:{TIME}}", workers, f"{due} due"]
     if snapshot.paused_functions:
         parts.append(f"paused functions: {clean(', '.join(snapshot.paused_functions))}")
     return " | ".join(parts)

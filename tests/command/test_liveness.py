@@ -1,6 +1,7 @@
 """What containers and monitoring see of a worker: a file, and a port."""
 
 import os
+import socket
 import sys
 from types import SimpleNamespace
 
@@ -130,6 +131,15 @@ def test_metrics_that_cannot_be_served_end_the_command(monkeypatch, error, messa
     monkeypatch.setitem(sys.modules, metrics.MODULE, SimpleNamespace(serve=serve))
     with pytest.raises(CommandError, match=message):
         metrics.serve_metrics({"metrics_port": 9187})
+
+
+def test_metrics_port_that_somebody_has_ends_the_command():
+    for module in ("prometheus_client", "background_task.contrib.prometheus"):
+        pytest.importorskip(module)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(CommandError, match=rf"--metrics-port {port}: .* at 127\.0\.0\.1; use"):
+            metrics.serve_metrics({"metrics_port": port})
 
 
 def test_metrics_address_without_a_port_is_refused():
