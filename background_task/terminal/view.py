@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ from django.db import Error
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding
+from textual.css.query import NoMatches
 from textual.screen import ModalScreen
 from textual.widgets import DataTable, Footer, Static
 from textual.widgets.data_table import RowDoesNotExist
@@ -203,9 +205,11 @@ class Top(App[None]):
         try:
             self.snapshot = await self._desk.ask(self._look)
         except Error as error:
-            self._show_outage(error)
+            with suppress(NoMatches):  # the program has ended meanwhile, as below
+                self._show_outage(error)
         else:
-            self._show()
+            with suppress(NoMatches):
+                self._show()
         finally:
             self._is_looking = False
 
@@ -291,9 +295,11 @@ class Top(App[None]):
 
     async def _do_once(self, act: Callable[[], str]) -> None:
         try:
-            self.say(await self._desk.ask(act))
+            text = await self._desk.ask(act)
         except (Error, BackgroundTaskError) as error:
-            self.say(f"That did not work: {error}")
+            text = f"That did not work: {error}"
+        with suppress(NoMatches):
+            self.say(text)
         self.look_soon()
 
     def _snapshot(self) -> Snapshot:

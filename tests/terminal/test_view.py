@@ -1,6 +1,7 @@
 """The program for a terminal, driven by its keys."""
 
 import asyncio
+import threading
 import time
 
 import pytest
@@ -224,6 +225,26 @@ def test_connections_are_closed_when_one_leaves(busy, monkeypatch):
 
     drive(play)
     assert closed
+
+
+def test_answer_that_comes_when_one_has_left_harms_nobody(busy):
+    """Two rivals: the thread that asks the database, and the key that ends the program."""
+    has_left = threading.Event()
+
+    async def play(app, pilot):
+        def look_late(using=None):
+            assert has_left.wait(30)
+            return look()
+
+        app._look = look_late
+        app.look_soon()
+        app._do(lambda: "done" if has_left.wait(30) else "too early")
+        await pilot.pause()
+        await app.query("#head, #said").remove()  # as it is done at the end
+        has_left.set()
+        await until(pilot, lambda: not app._is_looking)
+
+    drive(play)
 
 
 def test_interval_asks_again_and_again(busy):
