@@ -17,24 +17,25 @@ def _script():
     return Path(package.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 
 
-def check_accessibility(page, *, within="html", without=()):
+def check_accessibility(page, *, within="html", without=(), only=None):
     """Fail when axe-core finds something serious on the page as it is now.
 
     Args:
         page: The page.
         within: Selector of the part that is checked.
         without: Selectors of parts that are not.
+        only: Names of the only rules that are checked.
     """
     page.evaluate(f"() => {{ {_script()} }}")
+    options = {
+        "preload": False,  # it would fetch the page's style sheets again
+        "rules": {rule: {"enabled": False} for rule in FAILED_BY_DJANGO},
+    }
+    if only is not None:
+        options["runOnly"] = {"type": "rule", "values": list(only)}
     found = page.evaluate(
         "([context, options]) => axe.run(context, options)",
-        [
-            {"include": [within], "exclude": list(without)},
-            {
-                "preload": False,  # it would fetch the page's style sheets again
-                "rules": {rule: {"enabled": False} for rule in FAILED_BY_DJANGO},
-            },
-        ],
+        [{"include": [within], "exclude": list(without)}, options],
     )
     findings = [
         f"{finding['impact']} {finding['id']}: {finding['help']}\n" + _places(finding)
