@@ -17,9 +17,15 @@ from tests.browser.site import live_site
 from tests.browser.watch import Watch
 
 
+#: Shows on every Django that pages come through to the browser as they should.
+QUICK = ("test_infrastructure.py", "test_lists.py")
+
+
 def pytest_itemcollected(item):
     """What a browser shows does not depend on the database, and these tests take their time."""
     item.add_marker(pytest.mark.only_on("sqlite"))
+    if item.path.name not in QUICK:
+        item.add_marker(pytest.mark.slow)
     if reason := chromium.why_missing():
         item.add_marker(pytest.mark.skip(reason=reason))
 
