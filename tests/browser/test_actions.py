@@ -35,7 +35,8 @@ def choose(page, row, action):
 
 def answer(page, values):
     """Answer the page that asks, if there is one."""
-    if not page.locator(".background-task-confirmation").count():
+    page.locator(".bgtask-confirmation, .messagelist").first.wait_for()
+    if not page.locator(".bgtask-confirmation").count():
         assert not values
         return
     check_accessibility(page)

@@ -36,7 +36,7 @@ def test_task_is_found_and_cancelled_with_the_keyboard_only(admin_page):
     expect(actions).to_be_visible()
     tab_to(page, actions.get_by_role("button", name="Cancel"))
     page.keyboard.press("Enter")
-    submit = page.locator(".background-task-confirmation #content-main input[type=submit]")
+    submit = page.locator(".bgtask-confirmation #content-main input[type=submit]")
     expect(submit).to_be_visible()
     tab_to(page, submit)
     page.keyboard.press("Enter")
