@@ -187,9 +187,9 @@ def outcome_after(
         control: The worker's orders; None outside a worker.
     """
     kind = type(exception)  # isinstance would ask a hostile __class__
+    with suppress(Exception):  # a hostile exception
+        _drop_own_frames(exception)
     if control is not None and control.limits.is_cancelled(claim):
-        with suppress(Exception):  # a hostile exception
-            _drop_own_frames(exception)
         return after_cancel(exception)
     if issubclass(kind, TaskTimeout):
         return _failed(claim, exception, terms=terms, store=store)
@@ -316,7 +316,6 @@ def _failed(claim: Claim, exception: BaseException, *, terms: Policy, store: Sto
         telemetry.event("put_off", claim=claim, delay=outcome.delay, reason=describe(exception))
         return outcome
     try:
-        _drop_own_frames(exception)
         telemetry.event("error", claim=claim, exception=exception)
         _announce_error(claim, exception, store=store)
     except Exception:  # noqa: BLE001 - see above

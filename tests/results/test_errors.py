@@ -56,6 +56,18 @@ def test_each_failed_attempt_is_kept_with_class_traceback_time_and_worker(run, r
     assert second.traceback == failed.last_error
 
 
+def test_stored_traceback_begins_in_the_task(run):
+    """Where a reader looks; what of this library stands above it is the same in all of them."""
+
+    def fail():
+        raise ValueError("here")
+
+    run(fail, max_attempts=1)
+    told = CompletedTask.objects.get().last_error.splitlines()
+    assert told[0] == "Traceback (most recent call last):"
+    assert told[1].endswith(", in fail")
+
+
 def test_errors_stay_when_a_later_attempt_succeeds(run, registry):
     errors = [ValueError("first")]
 

@@ -228,6 +228,7 @@ def test_failure_is_retried_with_a_traceback_that_begins_in_the_task(registry):
     row = Task.objects.get()
     assert (row.attempts, row.locked_by, row.failed_at) == (1, None, None)
     assert "ValueError: real error" in row.last_error
+    assert row.last_error.splitlines()[1].endswith(", in fail")
     told = worker.events.of("error")[0]["exception"]
     assert told.__traceback__.tb_frame.f_code.co_name == "fail"
     told = [name for name in worker.events.names if name in ("start", "error", "retry")]
