@@ -85,13 +85,15 @@ def masked_params(row: Call) -> str:
 
     Where nothing is masked, that is the very text of the row.
     """
+    if not _may_hide(row):
+        return row.task_params
     try:
         args, kwargs = masked_call(row)
         if (args, kwargs) == payload.decode(row.task_params, load=False):
             return row.task_params
         return payload.encode(args, kwargs)
     except (InvalidPayloadError, InvalidOptionError, InvalidOptionTypeError):
-        return f'"{MASK}"' if _may_hide(row) else row.task_params
+        return f'"{MASK}"'
 
 
 def hides(row: Call) -> bool:

@@ -18,8 +18,8 @@ from ..masking import masked_params
 from .keyset import Reach
 from .look import Look
 
-#: Arguments are searched in so many rows, read in groups of so many, with so much text in all, and
-#: until so many rows are found.
+#: Arguments are searched in so many rows. What is found is read in groups of so many, with so much
+#: text in all, and until there are so many.
 MOST_ROWS, GROUP, MOST_CHARS, MOST_FOUND = 10_000, 2_000, 16_000_000, 500
 LARGEST_KEY = 2**63 - 1
 PREFIXES = ("id", "uid", "name", "creator", "arg")
@@ -83,33 +83,43 @@ class Search:
 
 
 def found_keys(rows: QuerySet[Any], text: str, look: Look) -> list[int]:
-    """Return the keys of the newest rows in whose arguments, as they are shown, is a text."""
-    sought, chars, seen = text.casefold(), 0, 0
-    keys: list[int] = []
-    columns = ("pk", "task_name", "task_params", "options", "backend")
+    """Return the keys of the newest rows in whose arguments, as they are shown, is a text.
+
+    The database finds those that have it as they are stored. What of that is masked is left out.
+    """
     rows = rows if rows.query.order_by else rows.order_by("-pk")  # Django 4.2 searches first
-    calls = rows.values_list(*columns, named=True)
+    likely = rows.filter(_is_likely(text))
+    if rows.query.order_by == ("-pk",):
+        for edge in rows.values_list("pk", flat=True)[MOST_ROWS : MOST_ROWS + 1]:
+            number = number_format(MOST_ROWS, force_grouping=True)
+            look.note(f"Arguments were searched in the newest {number} rows of this list only.")
+            likely = likely.filter(pk__gt=edge)
+    calls = likely.values_list(
+        *("pk", "task_name", "task_params", "options", "backend"), named=True
+    )
+    sought, chars = text.casefold(), 0
+    keys: list[int] = []
     for start in range(0, MOST_ROWS, GROUP):
         group = list(calls[start : start + GROUP])
         for call in group:
             if chars > MOST_CHARS or len(keys) == MOST_FOUND:
-                _note(look, seen, len(keys))
+                look.note(f"Only the newest {len(keys)} that were found are shown; ask for less.")
                 return keys
-            seen, chars = seen + 1, chars + len(call.task_params)
+            chars += len(call.task_params)
             if sought in _shown(call).casefold():
                 keys.append(call.pk)
         if len(group) < GROUP:
-            return keys
-    if calls[MOST_ROWS : MOST_ROWS + 1]:
-        _note(look, seen, len(keys))
+            break
     return keys
 
 
-def _note(look: Look, seen: int, found: int) -> None:
-    number = number_format(seen, force_grouping=True)
-    text = f"Arguments were searched in the newest {number} rows of this list only"
-    enough = f", in which {found} were found; search for more" if found == MOST_FOUND else ""
-    look.note(f"{text}{enough}.")
+def _is_likely(text: str) -> Q:
+    """Return the condition for arguments with a text as it was typed, or as JSON escapes it."""
+    found = Q(task_params__icontains=text)
+    if not text.isascii():
+        for letters in {text, text.lower(), text.upper(), text.capitalize()}:
+            found |= Q(task_params__icontains=json.dumps(letters)[1:-1])
+    return found
 
 
 def _shown(call: Any) -> str:

@@ -98,7 +98,14 @@ def test_search_of_arguments_ends_when_enough_was_found_or_read(
     rows = [row_of(Task, "a", "needle") for _ in range(4)]
     assert found_in(admin_client, Task, q="arg:needle") == rows[: -kept - 1 : -1]
     page = list_of(admin_client, Task, q="arg:needle").content.decode()
-    assert "Arguments were searched in the newest 2 rows" in page
+    assert "Only the newest 2 that were found are shown; ask for less." in page
+
+
+def test_search_for_letters_that_json_escapes_need_not_know_their_case(admin_client):
+    row = row_of(Task, "a", title="Öl und Grüße")
+    row_of(Task, "a", title="Oel")
+    for text in ("Öl", "öl und", "grüße"):
+        assert found_in(admin_client, Task, q=f"arg:{text}") == [row]
 
 
 def test_search_takes_what_filters_have_left(admin_client):

@@ -16,7 +16,6 @@ from tests.browser import chromium
 from tests.browser.site import live_site
 from tests.browser.watch import Watch
 
-
 #: Shows on every Django that pages come through to the browser as they should.
 QUICK = ("test_infrastructure.py", "test_lists.py")
 

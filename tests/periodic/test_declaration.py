@@ -141,7 +141,10 @@ BROKEN = {
     "zone": ({"schedule": 5, "zone": "Mars"}, "time zone 'Mars' is not known here; use"),
     "catch_up": ({"schedule": 5, "catch_up": "most"}, "catch_up 'most' is unknown; use"),
     "args": ({"schedule": 5, "args": "ab"}, "args is of type str; use a list"),
-    "kwargs": ({"schedule": 5, "kwargs": [1]}, "kwargs, of type list, is no dict with names as keys"),
+    "kwargs": (
+        {"schedule": 5, "kwargs": [1]},
+        "kwargs, of type list, is no dict with names as keys",
+    ),
     "kwargs keys": ({"schedule": 5, "kwargs": {1: 1}}, "is no dict with names as keys"),
     "option": ({"schedule": 5, "kwargs": {"queue": "a"}}, r"queue.*put @periodic on task\.using"),
     "too many": ({"schedule": 5, "args": [1, 2]}, "cannot be called so: too many positional"),
