@@ -57,11 +57,12 @@ def alerts(
         now: The database's time, in UTC.
     """
     alive = [crew for crew in crews if crew.is_alive]
-    found = [_silent(crews, now)]
     if alive:
+        found = [_silent(crews, now)]
         found += [_unserved(depths, alive, paused), _late(depths, alive, paused, now)]
     else:
-        found.insert(0, _nobody(depths, last_seen, lease=lease, now=now))
+        nobody = _nobody(depths, last_seen, lease=lease, now=now)
+        found = [nobody, _silent(crews, now, is_start_needed=nobody is None)]
     found.append(_held_up(depths, paused))
     return [alert for alert in found if alert is not None]
 
@@ -138,7 +139,8 @@ def _late(
     )
 
 
-def _silent(crews: Sequence[Crew], now: datetime) -> Alert | None:
+def _silent(crews: Sequence[Crew], now: datetime, *, is_start_needed: bool = False) -> Alert | None:
+    """Tell of the dead; with how to start a worker where no other banner says it."""
     silent = [crew for crew in crews if crew.state == "silent"]
     if not silent:
         return None
@@ -147,7 +149,9 @@ def _silent(crews: Sequence[Crew], now: datetime) -> Alert | None:
         WARNING,
         "A worker has gone silent" if len(silent) == 1 else f"{len(silent)} workers are silent",
         f"Last heard of: {names}. It was killed, or is cut off from the database; what it held "
-        "goes to the next living worker.",
+        "goes to the next living worker"
+        + (", and none is there. Start one:" if is_start_needed else "."),
+        START if is_start_needed else "",
     )
 
 

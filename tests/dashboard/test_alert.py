@@ -106,6 +106,16 @@ def test_silent_worker_is_a_warning():
     assert "w (2 min 30 s ago)" in alert.text
 
 
+def test_last_worker_that_has_gone_silent_comes_with_the_command_to_start_another():
+    """What it held is not due, so no other banner tells that nobody will run it."""
+    (alert,) = found(crews=[crew("silent")])
+    error, warning = found(due(), crews=[crew("silent")], last_seen=NOW)
+
+    assert (alert.level, alert.command) == (WARNING, START)
+    assert alert.text.endswith("and none is there. Start one:")
+    assert (error.command, warning.command) == (START, "")
+
+
 def test_many_names_are_cut_off_and_the_worst_comes_first():
     silent = [crew("silent")] * 7
 
