@@ -173,13 +173,15 @@ def _dead(wanted: Thresholds, most: int, *, using: str, now: datetime) -> Check:
     since = now - timedelta(seconds=wanted.window)
     buried = Q(stopped_at__gte=since, stopped_at__gt=F("heartbeat_at"))
     number = _serving(wanted, silent | buried, using)
-    text = f"{number} workers have died within {wanted.window:g} s (at most {most})"
+    have = "worker has" if number == 1 else "workers have"
+    text = f"{number} {have} died within {wanted.window:g} s (at most {most})"
     return Check("dead-workers", number <= most, number, most, text)
 
 
 def _workers(wanted: Thresholds, least: int, *, using: str, now: datetime) -> Check:
     number = _serving(wanted, Worker.alive(now), using)
-    text = f"{number} workers are alive (at least {least})"
+    are = "worker is" if number == 1 else "workers are"
+    text = f"{number} {are} alive (at least {least})"
     return Check("workers", number >= least, number, least, text)
 
 

@@ -162,7 +162,7 @@ def test_healthy_exits_with_0(store):
     worker("w", now=store.now())
     assert run() == (
         0,
-        "ok   no task is due and waits\nok   1 workers are alive (at least 1)\n",
+        "ok   no task is due and waits\nok   1 worker is alive (at least 1)\n",
     )
 
 
