@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ..models import Pause, Worker
 from ..models.worker import ALL_BUT
@@ -12,6 +12,7 @@ from ..store.depth import QueueDepth, depths
 from ..store.pause import Pauses, label
 from ..tasks import autodiscover, tasks
 from ..worker.served import own_backends
+from .life import span
 
 #: How many workers are looked at, and named beside a queue.
 MOST_WORKERS, MOST_NAMED = 1000, 5
@@ -26,12 +27,14 @@ class QueueRow:
         paused_at: Since when it is paused; None if it is not.
         workers: The names of living workers that serve it, some of them.
         number_of_workers: How many do.
+        waited: For how long its oldest due task has been due; empty if none is.
     """
 
     depth: QueueDepth
     paused_at: datetime | None
     workers: tuple[str, ...]
     number_of_workers: int
+    waited: str = ""
 
     @property
     def name(self) -> str:
@@ -74,7 +77,9 @@ def queue_rows(using: str, *, now: datetime) -> list[QueueRow]:
     for name in sorted(names, key=lambda name: (name is not None, name or "")):
         serving = [worker.name for worker in workers if worker.serves(name)]
         depth = found.get(name, QueueDepth(name))
-        rows.append(QueueRow(depth, paused.get(name), tuple(serving[:MOST_NAMED]), len(serving)))
+        named, waited = tuple(serving[:MOST_NAMED]), depth.oldest_seconds(now)
+        waits = "" if waited is None else span(timedelta(seconds=waited))
+        rows.append(QueueRow(depth, paused.get(name), named, len(serving), waits))
     return rows
 
 
