@@ -9,6 +9,8 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 from ..declaration import EPOCH
 from ..exceptions import InvalidOptionError
@@ -34,7 +36,7 @@ class ScheduleAdmin(RightsMixin, ScheduleModelAdmin):
     """When periodic tasks tick; code says when, people may pause, resume and run them."""
 
     list_display = (
-        *("name", "task_name", "in_words", "next_times", "is_paused", "last_tick_at", "seen_at"),
+        *("name", "task_name", "in_words", "next_times", "paused", "last_tick_at", "seen_at"),
     )
     list_filter = ("is_paused",)
     search_fields = ("name", "task_name")
@@ -56,13 +58,19 @@ class ScheduleAdmin(RightsMixin, ScheduleModelAdmin):
         return obj.rule if rule is None else rule.in_words()
 
     @admin.display(description="next times")
-    def next_times(self, obj: Schedule) -> str:
+    def next_times(self, obj: Schedule) -> str | SafeString:
         """Return the next five ticks by the project's clock."""
         rule = _rule_of(obj)
         if obj.is_paused or rule is None:
             return "none while it is paused" if obj.is_paused else "unknown to this version"
         times = upcoming(rule, start=EPOCH, after=timezone.now())
-        return ", ".join(f"{as_local(moment):%Y-%m-%d %H:%M:%S}" for moment in times)
+        shown = ((f"{as_local(moment):%Y-%m-%d %H:%M:%S}",) for moment in times)
+        return format_html_join(mark_safe("<br>"), '<span class="nowrap">{}</span>', shown)
+
+    @admin.display(description="paused", ordering="is_paused")
+    def paused(self, obj: Schedule) -> str:
+        """Return in words whether it is paused: the sign for "no" is a red cross."""
+        return "yes" if obj.is_paused else "no"
 
     @admin.action(description="Pause", permissions=["change"])
     def pause(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:

@@ -162,6 +162,7 @@ def test_admin_shows_the_rule_in_words_and_the_next_times(seen, page):
     html = page.get(reverse(CHANGELIST)).content.decode()
     assert "at 03:30 on Monday through Friday" in html
     assert html.count(" 03:30:00") >= 5
+    assert '<td class="field-paused">no</td>' in html  # the sign for it is a red cross
     form = page.get(
         reverse("admin:background_task_schedule_change", args=[Schedule.objects.get().pk])
     )
