@@ -18,7 +18,7 @@ from .badge import rendered, task_badges
 from .keyset import KeysetMixin, Reach
 from .look import look_of
 from .searching import HELP, Search
-from .task_page import page_of, pretty, worker_link
+from .task_page import page_of, pretty, title_of, worker_link
 
 #: What the lists show of arguments.
 MOST_CHARS = 200
@@ -34,6 +34,12 @@ def task_params(row: Task | CompletedTask) -> str:
     """Return the arguments as they are shown; its name is that of the column."""
     text = masked_params(row)
     return text if len(text) <= MOST_CHARS else f"{text[:MOST_CHARS]}…"
+
+
+@admin.display(description="has error")
+def has_error(row: Task | CompletedTask) -> str:
+    """Return in words whether an attempt has failed: the sign for "no" is a red cross."""
+    return "yes" if row.has_error() else "no"
 
 
 class TaskListMixin(KeysetMixin):
@@ -65,7 +71,11 @@ class TaskListMixin(KeysetMixin):
 
         How a task stands comes second: further to the right, one would have to scroll for it.
         """
-        shown: dict[Any, Any] = {"task_params": task_params, "locked_by": _named(self.owner)}
+        shown: dict[Any, Any] = {
+            "task_params": task_params,
+            "has_error": has_error,
+            "locked_by": _named(self.owner),
+        }
         columns = list(super().get_list_display(request))
         if "status_word" in columns[1:]:
             columns.remove("status_word")
@@ -111,6 +121,7 @@ class TaskListMixin(KeysetMixin):
         row = kwargs.get("obj")
         if row is not None:
             context["task_page"] = page_of(request, self.admin_site, row)
+            context["subtitle"] = title_of(row)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def _hides(self, obj: Any) -> bool:

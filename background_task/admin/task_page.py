@@ -107,6 +107,12 @@ def page_of(request: HttpRequest, site: admin.AdminSite, row: Task | CompletedTa
     )
 
 
+def title_of(row: Task | CompletedTask) -> str:
+    """Return what a task is called for people; the text of an archived row has its raw time."""
+    name = row.verbose_name or row.task_name
+    return name if isinstance(row, Task) else f"{name}, {_text(row.run_at)}"
+
+
 def pretty(text: str) -> str:
     """Return JSON on lines of its own; other text as it is."""
     with suppress(ValueError, RecursionError):

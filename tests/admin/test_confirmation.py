@@ -236,3 +236,11 @@ def test_include_shows_a_form_for_each_button(admin_client, rf):
     assert html.count('<form method="post"') == html.count("csrfmiddlewaretoken") == 8
     assert "Reschedule&hellip;</button>" in html
     assert ">Run now</button>" in html
+
+
+def test_page_that_asks_names_a_finished_task_with_one_time_that_can_be_read(admin_client):
+    row = archive(name="shop.send")
+    data = {"action": "run_again", "_selected_action": [row.pk]}
+    url = reverse("admin:background_task_completedtask_changelist")
+    page = admin_client.post(url, data).content.decode()
+    assert f"<li>{row.pk}: shop.send, queue (unnamed), run at " in page

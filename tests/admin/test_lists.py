@@ -7,6 +7,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from background_task.models import CompletedTask, Task, Worker
+from tests.admin.pages import list_of
+from tests.api.conftest import add
 
 pytestmark = pytest.mark.django_db
 
@@ -84,3 +86,11 @@ def test_workers_are_listed_and_left_alone(admin_client):
         reverse("admin:background_task_worker_delete", args=[key]),
     ):
         assert admin_client.get(address).status_code == 403
+
+
+def test_list_says_in_words_whether_an_attempt_has_failed(admin_client):
+    add(last_error="it broke")
+    add()
+    page = list_of(admin_client, Task).content.decode()
+    assert page.count('<td class="field-has_error">yes</td>') == 1
+    assert page.count('<td class="field-has_error">no</td>') == 1  # not by a red cross

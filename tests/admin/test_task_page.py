@@ -49,6 +49,17 @@ def test_page_of_a_failed_task_shows_every_attempt(admin_client):
     assert '<span class="bgtask-badge bgtask-is-failed">failed</span>' in page
 
 
+def test_page_is_headed_by_the_name_once_and_a_time_that_can_be_read(admin_client):
+    row = archive(name="shop.send", status="succeeded")
+    page = page_of(admin_client, row)
+    assert page.count(f"shop.send, {timezone.localtime(row.run_at):%Y-%m-%d %H:%M:%S}") == 3
+    assert str(row) not in page
+    assert "<strong>shop.send</strong>" not in page
+    named = page_of(admin_client, add(name="shop.send", verbose_name="Letters"))
+    assert "<h2>Letters</h2>" in named
+    assert "<strong>shop.send</strong>" in named
+
+
 def test_page_of_a_running_task_shows_who_runs_it_and_how_far_it_is(admin_client):
     said = ProgressReport(3, 10, "mails", timezone.now()).to_text()
     row = add(locked_by="host:9", locked_at=timezone.now(), progress_json=said)
