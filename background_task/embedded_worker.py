@@ -171,6 +171,10 @@ class Host:
 
     def _begin(self) -> None:
         with self._lock:
+            # Two rivals: two requests that both have seen that it is time. The thread of the second
+            # would take the place of the first one's, and nobody would wait for that at the end.
+            if time.monotonic() < self._next_at:
+                return
             self._next_at = float("inf")
             if self._is_leaving.is_set() or place_here() is Place.NOWHERE:
                 return

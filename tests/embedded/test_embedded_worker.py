@@ -128,6 +128,22 @@ def test_request_in_a_process_that_may_not_is_never_looked_at_again(monkeypatch)
     assert (len(places), host._thread) == (1, None)
 
 
+def test_two_requests_that_come_at_once_begin_one(host, monkeypatch):
+    """Both have seen that it is time before the first of them has begun."""
+    begun, ended = [], threading.Event()
+    monkeypatch.setattr(Host, "_be_host", lambda host: (begun.append(1), ended.wait(30)))
+    with host._lock:
+        rivals = [threading.Thread(target=host._begin) for _ in range(2)]
+        for rival in rivals:
+            rival.start()
+    for rival in rivals:
+        rival.join(30)
+    wait_until(lambda: begun)
+    ended.set()
+    host._thread.join(30)
+    assert begun == [1]
+
+
 @outside
 def test_first_request_begins_and_leaving_ends(host, settings):
     settings.BACKGROUND_TASK_EMBEDDED_WORKER = True
