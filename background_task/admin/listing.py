@@ -110,9 +110,12 @@ class TaskListMixin(KeysetMixin):
         return (*excluded, "task_params", "task_hash") if self._hides(obj) else excluded or None
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Show the arguments masked where the form does not have them."""
+        """Show the arguments masked where the form does not have them.
+
+        Nor can the function be changed then: as those of another one, they might be shown.
+        """
         fields = tuple(super().get_readonly_fields(request, obj))
-        return ("masked_arguments", *fields) if self._hides(obj) else fields
+        return ("masked_arguments", "task_name", *fields) if self._hides(obj) else fields
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

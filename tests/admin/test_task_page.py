@@ -184,6 +184,23 @@ def test_saving_the_form_of_a_masked_task_leaves_its_arguments(admin_client, set
     assert (row.priority, row.params()) == (7, (["ann", "hunter2"], {}))
 
 
+@pytest.mark.parametrize("model", [Task, CompletedTask])
+def test_saving_the_form_of_a_masked_task_leaves_its_function(admin_client, settings, model):
+    """As the arguments of a function that has other names for them, they would be shown."""
+    from tests.concurrency.test_stale_form import fields_of
+
+    settings.BACKGROUND_TASK_MASK = ["password"]
+    row = (add if model is Task else archive)(masking_tasks.sign_in.name)
+    model.objects.update(task_params=encode(("ann", "hunter2"), {}))
+    url = f"/admin/background_task/{model._meta.model_name}/{row.pk}/change/"
+    data = fields_of(admin_client.get(url).context["adminform"].form)
+    renamed = {**data, "task_name": masking_tasks.post.name, "priority": "7"}
+    assert admin_client.post(url, renamed).status_code == 302
+    row.refresh_from_db()
+    assert (row.priority, row.task_name) == (7, masking_tasks.sign_in.name)
+    assert "hunter2" not in page_of(admin_client, row)
+
+
 def test_finished_tasks_are_changed_by_superusers_only(admin_client, client):
     row = archive()
     assert 'name="priority"' in page_of(admin_client, row)
