@@ -13,7 +13,7 @@ from . import payload
 from .attempt import Claim
 from .attempt_error import AttemptError, read_errors
 from .exceptions import ResultNotKeptError, TaskCancelledError, TaskDiscardedError, TaskFailedError
-from .mask import MASK, masked_all, masked_arguments
+from .mask import MASK, masked, masked_all, masked_arguments
 from .models import CompletedTask, Task as Row
 from .policy_option import overrides, parse_overrides, policy_overrides
 from .policy_task import PolicyTask, parameters_of
@@ -37,6 +37,7 @@ class QueueResult(AnyResult):
     """How a task stands. Its repr shows no argument that is masked."""
 
     __slots__ = ()
+    _return_value: Any
 
     def __repr__(self) -> str:
         task, names = self.task, app_settings.BACKGROUND_TASK_MASK
@@ -48,10 +49,10 @@ class QueueResult(AnyResult):
             if is_sensitive
             else masked_arguments(self.args, self.kwargs, parameters_of(task), names)
         )
+        value = self._return_value
         shown = copy(self)
         _set(shown, args=args, kwargs=kwargs)
-        if is_sensitive:
-            _set(shown, _return_value=MASK)
+        _set(shown, _return_value=MASK if is_sensitive else masked(value, names))
         return super(QueueResult, shown).__repr__()
 
 

@@ -66,6 +66,15 @@ def test_repr_of_a_result_of_django_tasks_shows_what_may_be_shown():
 
 
 @pytest.mark.django_db
+def test_repr_of_a_result_shows_nothing_of_a_masked_name_that_the_task_has_returned():
+    result = tasks.sign_up.using(backend="immediate").enqueue({"id": 7, "token": SECRET}, "x")
+    with override_settings(BACKGROUND_TASK_MASK=["token"]):
+        assert SECRET not in repr(result)
+        assert "_return_value={'id': 7, 'token': '********'}" in repr(result)
+    assert result.return_value == {"token": SECRET, "id": 7}
+
+
+@pytest.mark.django_db
 def test_repr_of_a_result_of_a_sensitive_task_shows_nothing():
     result = tasks.charge.using(backend="immediate").enqueue(SECRET)
     assert result.return_value == SECRET
