@@ -7,7 +7,7 @@ further than anybody wants to know.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -61,6 +61,19 @@ class QueueDepth:
     running: int = 0
     oldest_due_at: datetime | None = None
     is_more: bool = False
+
+    def with_more(self, other: QueueDepth, *, most: int) -> QueueDepth:
+        """Return it with what another one has, too; no count goes beyond ``most``."""
+        counts = {
+            name: getattr(self, name) + getattr(other, name) for name in ("due", "later", "running")
+        }
+        moments = filter(None, (self.oldest_due_at, other.oldest_due_at))
+        return replace(
+            self,
+            **{name: min(count, most) for name, count in counts.items()},
+            oldest_due_at=min(moments, default=None),
+            is_more=self.is_more or other.is_more or max(counts.values()) > most,
+        )
 
     def oldest_seconds(self, now: datetime) -> float | None:
         """Return for how long the first of the due tasks has waited; None if none is due."""
@@ -117,8 +130,11 @@ class Sounding:
         running = self._running()
         named = {name for name in running if name is not None}
         named.update(self.store._queue_names(most=MOST_QUEUES))
-        found = [self._depth(None, running.get(None, 0))]
-        found += [self._depth(name, running.get(name, 0)) for name in sorted(named)]
+        unnamed = self._depth(None, running.get(None, 0))
+        if "" in named:  # another way to write that a row has no queue
+            named.remove("")
+            unnamed = unnamed.with_more(self._depth("", running.get("", 0)), most=self.most)
+        found = [unnamed, *(self._depth(name, running.get(name, 0)) for name in sorted(named))]
         return [each for each in found if each.due or each.later or each.running]
 
     def _depth(self, queue: str | None, running: int) -> QueueDepth:

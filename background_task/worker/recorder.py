@@ -88,7 +88,7 @@ class Recorder:
         is_error = name in ERRORS and not fields.get("is_wish")
         error = fields["error_class"] if is_error else None
         with self._lock:
-            key = (claim.task_name, claim.queue)
+            key = (claim.task_name, claim.queue or None)
             tally = self._tally(key)
             counter = ENDS[name]
             setattr(tally, counter, getattr(tally, counter) + 1)

@@ -54,6 +54,21 @@ def test_depths_tells_what_is_in_each_queue(empty):
     assert found[1].oldest_seconds(now) is None
 
 
+def test_depths_tells_once_of_rows_without_a_queue(empty):
+    """However that is written: two of one name would be two series for Prometheus."""
+    now = empty.now()
+    add(empty, now=now)
+    add(empty, now=now, queue="", due_in=-90)
+    add(empty, now=now, queue="", due_in=60)
+    add(empty, now=now, queue="", locked_by="w", locked_at=now)
+    Task.objects.update(enqueued_at=now - timedelta(hours=1))
+    oldest = now - timedelta(seconds=90)
+    (found,) = depths(empty.using, now)
+    assert found == QueueDepth(None, due=2, later=1, running=1, oldest_due_at=oldest)
+    (found,) = depths(empty.using, now, most=1)
+    assert (found.due, found.is_more) == (1, True)
+
+
 def test_depths_without_tasks_is_empty(empty):
     assert depths(empty.using) == []
 

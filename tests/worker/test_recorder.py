@@ -70,10 +70,11 @@ def test_each_end_is_counted_for_its_function_and_queue(opened):
     for name in recording.ENDS:
         tell(name, owner="w", task_name="f")
     tell(owner="w", task_name="f", queue="mail")
+    tell(owner="w", task_name="h", queue="")
     tell(owner="w", task_name="g")
     recorder.write()
     (written,) = book.written
-    assert set(written) == {("f", None), ("f", "mail"), ("g", None)}
+    assert set(written) == {("f", None), ("f", "mail"), ("g", None), ("h", None)}
     tally = written["f", None]
     assert (tally.succeeded, tally.failed, tally.retried) == (1, 1, 1)
     assert (tally.discarded, tally.cancelled, tally.runs.total) == (1, 1, 5)
