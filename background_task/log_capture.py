@@ -115,7 +115,9 @@ class CaptureHandler(logging.Handler):
         try:
             text = self.format(record)
         except Exception as error:  # noqa: BLE001 - the arguments of the record may be anything
-            text = f"{record.levelname} {record.name}: {type(error).__name__} in {record.msg!r}"
+            # So may the message itself be: not even its repr is safe.
+            what = repr(record.msg) if type(record.msg) is str else type(record.msg).__name__
+            text = f"{record.levelname} {record.name}: {type(error).__name__} in {what}"
         capture.add(record, text)
 
 

@@ -298,7 +298,7 @@ class AppSettings:
         name = SETTINGS["LOG_LEVEL"].read()
         if name is None:
             return None
-        level = logging.getLevelName(name)
+        level = logging.getLevelName(name) if isinstance(name, str) else None
         return level if isinstance(level, int) else logging.INFO
 
     @property

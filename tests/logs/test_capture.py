@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from background_task.log_capture import Capture, CaptureHandler, _current
-from background_task.settings import SETTINGS
+from background_task.settings import SETTINGS, app_settings
 
 LOGGER = logging.getLogger("tests.logs")
 
@@ -99,6 +99,23 @@ def test_handler_outside_of_a_run_does_nothing():
 def test_handler_of_a_record_that_cannot_be_formatted_says_so(capture):
     CaptureHandler().handle(record("%d things", "many"))
     assert capture.close() == "INFO tests.logs: TypeError in '%d things'"
+
+
+def test_handler_of_a_message_that_has_no_text_raises_nothing(capture):
+    class Hostile:
+        def __str__(self):
+            raise ValueError
+
+        __repr__ = __str__
+
+    CaptureHandler().handle(record(Hostile()))
+    assert capture.close() == "INFO tests.logs: ValueError in Hostile"
+
+
+@pytest.mark.parametrize("value", [20, {}, ["INFO"], "LOUD"])
+def test_level_that_is_none_is_read_as_info(settings, value):
+    settings.BACKGROUND_TASK_LOG_LEVEL = value
+    assert app_settings.BACKGROUND_TASK_LOG_LEVEL == logging.INFO
 
 
 @pytest.mark.parametrize("value", [20, "LOUD", "", ["INFO"], True])
