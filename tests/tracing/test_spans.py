@@ -7,7 +7,7 @@ import pytest
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
-from opentelemetry import baggage, context, trace
+from opentelemetry import baggage, context, propagate, trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -180,6 +180,17 @@ def test_call_that_cannot_be_stored_is_an_error(traces, inline, monkeypatch):
     span = traces.one("send job")
     assert span.status.status_code is StatusCode.ERROR
     assert "messaging.message.id" not in span.attributes
+
+
+def test_call_is_stored_though_a_propagator_fails(traces, inline, monkeypatch):
+    def inject(headers):
+        raise RuntimeError("no headers today")
+
+    monkeypatch.setattr(propagate, "inject", inject)
+    task = inline.task(lambda: None)()
+    assert task.pk is not None
+    assert task.trace_context is None
+    assert traces.one("send job")
 
 
 def test_without_tracing_nothing_is_stored(inline):
