@@ -64,7 +64,7 @@ class Dismissal(Cancellation):
 
 
 def _tell(claim: Claim, reason: str, completed: CompletedTask) -> None:
-    telemetry.event("discard", claim=claim, reason=reason)
+    telemetry.event("discard", claim=claim, seconds=None, lost=False, reason=reason)
     announce(task_discarded, sender=Task, task_id=claim.task_id, completed_task=completed)
     if claim.backend is not None:
         from ..task_signal import tell_unrun  # not every project has that framework

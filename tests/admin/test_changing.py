@@ -119,7 +119,7 @@ def test_discard_leaves_out_one_run_and_the_chain_goes_on(
     task = add(repeat=3600, run_at=store.now() + 24 * HOUR, due_at=run_at, unique_key="k")
 
     def note(name, fields):
-        events.append((name, fields["claim"].uid))
+        events.append((name, fields["claim"].uid, fields["seconds"], fields["lost"]))
 
     with (
         telemetry.subscribed(note, to=["discard"]),
@@ -127,7 +127,7 @@ def test_discard_leaves_out_one_run_and_the_chain_goes_on(
     ):
         said = act("discard_tasks", task, add(locked_by="w"))
     assert said == "1 discarded, 1 left alone: running."
-    assert events == [("discard", task.uid)]
+    assert events == [("discard", task.uid, None, False)]
     completed = CompletedTask.objects.get()
     assert (completed.status, completed.uid, completed.attempts) == ("discarded", task.uid, 0)
     assert completed.last_error == "somebody discarded it before it began"
