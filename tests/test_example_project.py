@@ -82,12 +82,22 @@ def start_demo(project: Path, *arguments: str) -> RunningProcess:
     )
 
 
+def end_demo(demo: RunningProcess) -> None:
+    """Let it stop what it has started: that has sessions of its own, which no kill reaches."""
+    try:
+        if demo.returncode is None:
+            demo.terminate()
+            demo.wait(90)
+    finally:
+        demo.clean_up()
+
+
 def test_demo_shows_everything(project):
     demo = start_demo(project)
     try:
         assert demo.wait(110) == 0, demo.output
     finally:
-        demo.clean_up()
+        end_demo(demo)
     for event in ("row", "running", "done", "failed", "repeats", "killed", "lost"):
         assert re.search(rf"\d s  {event} ", demo.output), f"{event} not in:\n{demo.output}"
     assert "MISSING" not in demo.output
@@ -115,7 +125,7 @@ def test_demo_serves_the_site_with_workers_until_interrupted(project):
 
         assert demo.wait(60) == 0, demo.output
     finally:
-        demo.clean_up()
+        end_demo(demo)
     assert_nothing_runs(database)
 
 
@@ -133,12 +143,12 @@ def test_demo_started_twice_in_one_folder_refuses_to_remove_the_other_ones_files
         try:
             assert second.wait(30) == 1
         finally:
-            second.clean_up()
+            end_demo(second)
         assert "Another demo runs in" in second.output
         first.terminate()
         assert first.wait(60) == 128 + 15
     finally:
-        first.clean_up()
+        end_demo(first)
 
 
 def test_demo_on_a_taken_port_says_so_and_starts_nothing(project):
@@ -150,7 +160,7 @@ def test_demo_on_a_taken_port_says_so_and_starts_nothing(project):
         try:
             assert demo.wait(30) == 1
         finally:
-            demo.clean_up()
+            end_demo(demo)
     assert f"Port {port} on 127.0.0.1 cannot be used" in demo.output
     assert not (project / "var").exists()
 

@@ -2,6 +2,7 @@
 
 import base64
 import re
+import socket
 
 import pytest
 
@@ -9,7 +10,7 @@ from tests.browser.accessibility import check_accessibility
 from tests.browser.kit import expect
 from tests.browser.site import LiveSite
 from tests.browser.watch import Watch
-from tests.test_example_project import copy_example, start_demo
+from tests.test_example_project import copy_example, end_demo, start_demo
 
 pytest.importorskip("PIL", reason="Pillow, which the example needs, is not installed here")
 
@@ -44,8 +45,10 @@ def example(browser, tmp_path):
         for context in contexts:
             context.close()
     finally:
-        demo.clean_up()
+        end_demo(demo)
     assert watch.problems() == []
+    with pytest.raises(ConnectionRefusedError):  # or it would run on for ever
+        socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=10)
 
 
 def progress_of(page, name):
