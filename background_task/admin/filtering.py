@@ -30,6 +30,11 @@ HELD = Q(locked_by__gt="")
 class ChoiceFilter(admin.SimpleListFilter):
     """Filters by a choice; the chosen one is always offered, even if nobody knows it."""
 
+    def value(self) -> str | None:
+        """Return what is chosen; never a text that PostgreSQL would not even compare."""
+        chosen = super().value()
+        return None if chosen is None else chosen.replace("\x00", "\ufffd")
+
     def lookups(
         self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
     ) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from background_task.models import CompletedTask, Task
+from background_task.models import CompletedTask, Task, Worker
 from background_task.pausing import pause
 from background_task.tasks import background
 from tests.admin.pages import found_in, list_of
@@ -129,3 +129,13 @@ def test_address_may_ask_for_other_columns(admin_client):
     row = add(priority=7)
     add()
     assert found_in(admin_client, Task, priority="7") == [row]
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [(Task, "queue"), (Task, "task_name"), (CompletedTask, "task_name"), (Worker, "host")],
+)
+def test_choice_that_no_database_stores_finds_nothing(admin_client, model, name):
+    add()
+    archive()
+    assert found_in(admin_client, model, **{name: "\x00"}) == []
