@@ -22,7 +22,7 @@ __all__ = ["registry"]  # a fixture
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
 LABEL = "background_task"
-ROLES = ("anonymous", "nobody", "viewer", "operator", "changer", "superuser")
+ROLES = ("anonymous", "nobody", "viewer", "blind", "operator", "changer", "superuser")
 #: What nobody may, whatever his rights: there is nothing to be added, changed or deleted.
 NEVER = {
     *(("worker", what) for what in ("add", "edit", "delete")),
@@ -50,6 +50,7 @@ def rights_of(role):
     ours = set(ours.values_list("codename", flat=True))
     starts = {"viewer": ("view_",), "operator": ("view_", "run_task", "cancel_task")}
     starts |= {"changer": ("view_", "change_"), "superuser": ("",)}
+    starts["blind"] = ("run_task", "cancel_task")  # but may look at no task
     return {code for code in ours if code.startswith(starts.get(role, "-"))}
 
 
