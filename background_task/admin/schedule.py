@@ -13,7 +13,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from ..declaration import EPOCH
-from ..exceptions import InvalidOptionError
+from ..exceptions import BackgroundTaskError, InvalidOptionError
 from ..models import Schedule
 from ..recurrence import Rule, parse, upcoming
 from ..recurrence.zone import instant
@@ -107,7 +107,15 @@ class ScheduleAdmin(RightsMixin, ScheduleModelAdmin):
                 self.message_user(request, text, messages.WARNING)
                 continue
             declaration = declarations[row.name]
-            declaration.call(timezone.now(), *declaration.arguments())
+            try:
+                task = declaration.call(timezone.now(), *declaration.arguments())
+                why = "one that waits already is kept"
+            except BackgroundTaskError as error:
+                task, why = None, str(error)
+            if task is None:
+                text = f"Not run: {row.name}: {why}."
+                self.message_user(request, text, messages.WARNING)
+                continue
             _write_log(request, [row], "Put a run into the queue.")
             self.message_user(request, f"Put a run of {row.name} into the queue.")
 

@@ -195,6 +195,18 @@ def test_admin_runs_now_what_this_process_has(seen, page, registry):
     assert Task.objects.count() == 1
 
 
+@pytest.mark.parametrize("on_conflict", ["raise", "skip"])
+def test_admin_runs_now_nothing_that_waits_already(registry, make_ticker, page, on_conflict):
+    unique = registry.background(name="shop.only", unique=True, on_conflict=on_conflict)
+    periodic("30 3 * * *", name="only")(unique(lambda: None))
+    make_ticker().read(timezone.now())
+    assert "Put a run of only into the queue" in act(page, "run_now")
+    said = act(page, "run_now")
+    assert "Not run: only" in said
+    assert "Put a run" not in said
+    assert Task.objects.count() == 1
+
+
 def test_admin_without_permission_to_change_has_no_actions(seen, page, client):
     from django.contrib.auth.models import Permission
 
