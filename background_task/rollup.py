@@ -80,7 +80,7 @@ class Histogram:
         try:
             seconds, counts = json.loads(stored or "")
             return cls(Counter({int(key): int(counts[key]) for key in counts}), float(seconds))
-        except (TypeError, ValueError, RecursionError):
+        except (TypeError, ValueError, OverflowError, RecursionError):
             return cls()
 
 
@@ -146,5 +146,5 @@ class Tally:
             found = json.loads(stored or "{}")
             is_readable = isinstance(found, Mapping)
             return Counter({str(key): int(found[key]) for key in found} if is_readable else {})
-        except (TypeError, ValueError, RecursionError):
+        except (TypeError, ValueError, OverflowError, RecursionError):
             return Counter()
