@@ -30,6 +30,7 @@ WIDTH, HEIGHT = 1280, 900
 #: How long the shop is open before it is looked at: until some tasks have failed for good.
 OPEN_SECONDS = 45
 DEADLINE_SECONDS = 90
+STOP_SECONDS = 60
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -291,7 +292,10 @@ def started(stack, command, env, output):
 
 
 def stop(process):
-    """End a process and all that it has started; nobody needs what they were doing."""
+    """End a process, and let it end what it has started: some of that is in sessions of its own."""
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_SECONDS)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
