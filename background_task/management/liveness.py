@@ -36,6 +36,10 @@ class LivenessFile:
         Raises:
             CommandError: The file cannot be written.
         """
+        if self._path.is_dir():
+            raise CommandError(
+                f"--liveness-file {self._path} is a directory; use the path of a file in it"
+            )
         try:
             self._path.touch()
         except OSError as error:

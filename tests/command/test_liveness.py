@@ -47,6 +47,14 @@ def test_file_that_cannot_be_written_ends_the_command_at_once(tmp_path):
         call_command("process_tasks", duration=60, liveness_file=str(path))
 
 
+def test_directory_is_no_file(tmp_path):
+    with (
+        pytest.raises(CommandError, match="is a directory; use the path of a file in it"),
+        LivenessFile(str(tmp_path)).kept(by_heartbeat=True),
+    ):
+        pass
+
+
 def test_disk_that_is_full_later_is_logged_once_and_harms_nobody(tmp_path, caplog):
     folder = tmp_path / "folder"
     folder.mkdir()

@@ -99,6 +99,19 @@ def test_run_puts_one_run_beside_the_ticks(seen):
     assert Schedule.objects.values().get() == before
 
 
+@pytest.mark.parametrize("on_conflict", ["raise", "skip"])
+def test_run_says_that_the_same_waits_already(registry, on_conflict):
+    unique = registry.background(name="shop.only", unique=True, on_conflict=on_conflict)
+    periodic("30 3 * * *", name="only")(unique(lambda: None))
+    assert run(run="only") == ["Put shop.only into the queue"]
+    if on_conflict == "skip":
+        assert run(run="only") == ["Not put into the queue: a run of only that waits there is kept"]
+    else:
+        with pytest.raises(CommandError, match=r"--run only: .*shop\.only"):
+            run(run="only")
+    assert Task.objects.count() == 1
+
+
 @pytest.mark.parametrize("act", ["pause", "resume", "run"])
 def test_name_that_is_not_there_is_refused_with_those_that_are(seen, act):
     with pytest.raises(CommandError, match=r"weekly: .*declares no such schedule, but nightly"):

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from ...declaration import Declaration
-from ...exceptions import InvalidOptionError, InvalidOptionTypeError
+from ...exceptions import BackgroundTaskError, InvalidOptionError, InvalidOptionTypeError
 from ...recurrence.zone import instant, zone_called, zone_name
 from ...store import get_store
 from ...store.schedule import ScheduleRow, Schedules
@@ -77,7 +77,13 @@ class Command(BaseCommand):
         declaration = self.declarations.get(name)
         if declaration is None:
             raise CommandError(f"--run {name}: {self._unknown()}")
-        declaration.call(timezone.now(), *declaration.arguments())
+        try:
+            task = declaration.call(timezone.now(), *declaration.arguments())
+        except BackgroundTaskError as error:
+            raise CommandError(f"--run {name}: {error}") from error
+        if task is None:
+            self.stdout.write(f"Not put into the queue: a run of {name} that waits there is kept")
+            return
         self.stdout.write(f"Put {declaration.callee.name} into the queue")
 
     def _row(self, name: str) -> ScheduleRow:
