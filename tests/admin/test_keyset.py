@@ -1,10 +1,12 @@
 """Pages begin at keys: nothing is counted or skipped, and what comes in moves no other row."""
 
 import re
+from datetime import timedelta
 
 import django
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from background_task.admin import keyset
 from background_task.admin.keyset import Place
@@ -30,8 +32,11 @@ def short(monkeypatch):
 
 
 def many(model, count):
-    """Insert rows at once, each with an argument of its own."""
-    row = add() if model is Task else archive()
+    """Insert rows at once, each with an argument of its own.
+
+    They are due for long: whether a worker is missed must not depend on the next microsecond.
+    """
+    row = add(run_at=timezone.now() - timedelta(hours=1)) if model is Task else archive()
     rows = [model(**values_of(row, number)) for number in range(count - 1)]
     model.objects.bulk_create(rows)
     return list(model.objects.order_by("-pk"))
