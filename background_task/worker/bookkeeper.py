@@ -1,15 +1,17 @@
-"""Keeps the books of a database, in one worker after the other.
+"""Keeps the books: each worker's own, and in one worker after the other those of the database.
 
-It puts rollups together, and writes down how long the queues are. Each minute it is another
-worker's turn, as with thinning out the archive. Two that do not agree on whose it is do no harm.
+What this worker has counted is written every few seconds. Putting rollups together, and writing
+down how long the queues are, is another worker's turn each minute, as with thinning out the
+archive. Two that do not agree on whose it is do no harm.
 
 It has a thread, and now and then a connection, of its own: how long the queues are is most wanted
-when all workers are busy with long tasks, and no heartbeat must wait for the counting of them.
+when all workers are busy with long tasks, and no heartbeat must wait for a lock on these tables.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 
 from django.db import Error
 
@@ -22,6 +24,7 @@ from .heartbeat import Identity
 from .hygiene import close_connections
 from .options import Options
 from .pruner import DELAY_SECONDS, TURN_SECONDS, seconds_until_turn
+from .recorder import INTERVAL_SECONDS, Recorder
 
 #: No queue is counted further than this.
 MOST_COUNTED = 100_000
@@ -35,20 +38,28 @@ class Bookkeeper(threading.Thread):
         identity: The worker, whose name tells when it is its turn.
         options: How the worker runs. If it is to end by itself, perhaps before it has had a turn,
             it keeps the books then: where all workers are brief, nobody else would.
+        recorder: What this worker counts.
     """
 
-    def __init__(self, store: Store, identity: Identity, options: Options) -> None:
+    def __init__(
+        self, store: Store, identity: Identity, options: Options, recorder: Recorder
+    ) -> None:
         super().__init__(name="background_task bookkeeper", daemon=True)
         self._store = store
         self._identity = identity
+        self._recorder = recorder
         self._is_owed = options.is_batch or options.duration > 0
         self._ended = threading.Event()
 
     def run(self) -> None:
         """Keep the books until ``end`` is called."""
-        pause = DELAY_SECONDS
-        while not self._ended.wait(pause):
-            pause = self._take_turn()
+        turn_at = time.monotonic() + DELAY_SECONDS
+        while not self._ended.wait(min(INTERVAL_SECONDS, max(0.0, turn_at - time.monotonic()))):
+            if self._recorder.has_counted():
+                self._recorder.try_to_write()
+                close_connections()
+            if time.monotonic() >= turn_at:
+                turn_at = time.monotonic() + self._take_turn()
         if self._is_owed:
             self._take_turn(is_last=True)
 

@@ -153,11 +153,11 @@ class Loop:
             return
         if not self.is_private and not is_in_memory(self.store.using):
             requests = Requests(self.hand, watch=self.watch, limits=self.control.limits)
-            errands = [requests.errand(), self.recorder.errand()]
-            self.heartbeat = Heartbeat(self.identity, errands=errands)
+            self.heartbeat = Heartbeat(self.identity, errands=[requests.errand()])
             self.heartbeat.start()
             self.recorder.open()
-            self.bookkeeper = Bookkeeper(self.store, self.identity, self.options)
+            books = (self.store, self.identity, self.options, self.recorder)
+            self.bookkeeper = Bookkeeper(*books)
             self.bookkeeper.start()
             self.chores.append(Pruner(self.store, self.identity, self.options.duration))
             if self.is_inline:

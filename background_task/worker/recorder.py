@@ -1,8 +1,8 @@
 """Adds up what becomes of this worker's tasks, and writes it down now and then.
 
 Each end of a run costs about a microsecond. What has been counted goes to the database a few times
-a minute, in one statement, from the thread of the heartbeat: no task can hold it up, and it holds
-up no task. A worker that is killed takes with it what it has counted since.
+a minute, in one statement, from the thread of the bookkeeper: no task can hold it up, and it holds
+up no task and no heartbeat. A worker that is killed takes with it what it has counted since.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from ..recurrence.zone import instant
 from ..rollup import OTHER, Tally
 from ..store import is_outage
 from ..store.rollups import Key, Rollups
-from .heartbeat import Errand
 
 #: How often what was counted is written.
 INTERVAL_SECONDS = 10.0
@@ -66,9 +65,9 @@ class Recorder:
             self._thread = None
             telemetry.unsubscribe(self.count)
 
-    def errand(self) -> Errand:
-        """Return what the heartbeat is to do now and then."""
-        return Errand(self.write, INTERVAL_SECONDS)
+    def has_counted(self) -> bool:
+        """Tell whether there is anything to write."""
+        return bool(self._tallies)
 
     def count(self, name: str, fields: dict[str, Any]) -> None:
         """Count an event; called in the thread where it happens.

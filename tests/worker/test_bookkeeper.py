@@ -16,6 +16,7 @@ from background_task.worker import bookkeeper as keeping
 from background_task.worker.bookkeeper import Bookkeeper
 from background_task.worker.heartbeat import Identity
 from background_task.worker.options import Options
+from background_task.worker.recorder import Recorder
 from tests.store.rows import LEASE, add
 from tests.waiting import wait_until
 from tests.worker.running import Events, Worker
@@ -29,7 +30,8 @@ def identity(db):
 
 
 def keeper(identity, **options):
-    return Bookkeeper(get_store(), identity, Options(**options))
+    recorder = Recorder(Rollups("default"), owners=())
+    return Bookkeeper(get_store(), identity, Options(**options), recorder)
 
 
 def add_old_rollups():

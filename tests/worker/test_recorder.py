@@ -11,7 +11,7 @@ from background_task.models import Rollup, Task, Worker as WorkerRow
 from background_task.rollup import OTHER
 from background_task.store import get_store
 from background_task.store.rollups import Rollups
-from background_task.worker import recorder as recording, recovery
+from background_task.worker import bookkeeper, recorder as recording, recovery
 from background_task.worker.burial import Burial, Death
 from background_task.worker.recorder import Recorder
 from tests.claims import a_claim
@@ -199,7 +199,7 @@ def test_worker_leaves_its_counts_in_the_database(registry, threads):
 
 @pytest.mark.django_db(transaction=True)
 def test_counts_are_written_while_a_task_holds_up_the_worker(registry, monkeypatch):
-    monkeypatch.setattr(recording, "INTERVAL_SECONDS", 0.05)
+    monkeypatch.setattr(bookkeeper, "INTERVAL_SECONDS", 0.05)
     may_end = threading.Event()
     registry.background(name="quick")(lambda: None)()
     registry.background(name="slow")(lambda: may_end.wait(30))()
@@ -218,12 +218,35 @@ def test_counts_are_written_while_a_task_holds_up_the_worker(registry, monkeypat
 
 
 @pytest.mark.django_db(transaction=True)
+def test_counts_that_are_held_up_hold_up_no_heartbeat(calls, registry, monkeypatch):
+    """Rivals: somebody who locks the table for long, and a lease that has to be renewed."""
+    is_held_up, may_go_on = threading.Event(), threading.Event()
+
+    def wait(self, tallies, *, now=None):
+        if threading.current_thread().name == "background_task bookkeeper":
+            is_held_up.set()
+            may_go_on.wait(30)
+
+    monkeypatch.setattr(Rollups, "add", wait)
+    monkeypatch.setattr(bookkeeper, "INTERVAL_SECONDS", 0.01)
+    calls.proxy(1)
+    run = Worker(registry=registry._tasks, lease=timedelta(seconds=1))
+    with run.running():
+        try:
+            assert is_held_up.wait(30)
+            seen = run.events.of("heartbeat")
+            run.events.wait_for("heartbeat", count=len(seen) + 2)
+        finally:
+            may_go_on.set()
+
+
+@pytest.mark.django_db(transaction=True)
 def test_worker_whose_counts_cannot_be_written_works_and_ends(calls, registry, monkeypatch):
     def fail(self, tallies, *, now=None):
         raise OperationalError("gone")
 
     monkeypatch.setattr(Rollups, "add", fail)
-    monkeypatch.setattr(recording, "INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr(bookkeeper, "INTERVAL_SECONDS", 0.01)
     calls.proxy(1)
     run = work_off(registry=registry._tasks)
     assert (calls, run.summary.succeeded) == ([1], 1)
