@@ -25,6 +25,7 @@ else:  # Django's class takes no parameters when the program runs
 
 #: So many tasks are read for all workers of a page, and so many of each are named.
 MOST_HELD, MOST_NAMED = 2_000, 5
+RUNS_NOW = "runs_now"
 
 
 @admin.register(Worker)
@@ -50,6 +51,20 @@ class WorkerAdmin(KeysetMixin, WorkerModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Worker | None = None) -> bool:
         """They forget each other; one that is deleted while it works is taken for dead."""
         return False
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Return the columns; what a worker runs is for those only who may look at tasks."""
+        columns = super().get_list_display(request)
+        return columns if self._shows_tasks(request) else [c for c in columns if c != RUNS_NOW]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Worker | None = None) -> Any:
+        """Return the same for the page of one worker."""
+        fields = super().get_readonly_fields(request, obj)
+        return fields if self._shows_tasks(request) else [f for f in fields if f != RUNS_NOW]
+
+    def _shows_tasks(self, request: HttpRequest) -> bool:
+        tasks = self.admin_site._registry.get(Task)
+        return tasks is not None and tasks.has_view_permission(request)
 
     @admin.display(description="alive", boolean=True)
     def is_alive(self, obj: Worker) -> bool:

@@ -165,10 +165,16 @@ class Rollups:
         """Return the samples since a moment, oldest first.
 
         Within the last day there is one for each minute, before that the fullest of each hour, and
-        none is older than eight days.
+        none is older than eight days. Two workers that looked in the same minute both wrote down
+        what they found; of those the fuller one counts.
         """
         rows = self._samples().filter(span__in=(MINUTE, HOUR), at__gte=since).order_by("at", "pk")
-        return [Sample(*row) for row in rows.values_list(*Sample.__slots__)]
+        found: dict[tuple[datetime, str | None], Sample] = {}
+        for sample in (Sample(*row) for row in rows.values_list(*Sample.__slots__)):
+            key = (sample.at, sample.queue)
+            if key not in found or found[key].due < sample.due:
+                found[key] = sample
+        return list(found.values())
 
     # -- put together ---------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 
 from background_task.models import Worker
@@ -68,3 +69,13 @@ def test_page_of_a_worker_says_what_it_runs(workers, admin_client):
     page = page_of(admin_client, workers["alive"])
     assert ">mine</a>" in page
     assert "50.0\xa0MB" in page
+
+
+def test_who_may_not_look_at_tasks_is_not_told_what_workers_run(workers, client):
+    task = add("salary of the boss", locked_by="alive")
+    viewer = User.objects.create_user("viewer", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_worker"))
+    client.force_login(viewer)
+    for page in (list_of(client, Worker).content.decode(), page_of(client, workers["alive"])):
+        assert ">alive</span>" in page
+        assert task.task_name not in page

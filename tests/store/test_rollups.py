@@ -175,6 +175,15 @@ def test_sample_tells_of_each_queue_and_always_of_the_unnamed_one():
 
 
 @pytest.mark.django_db
+def test_of_two_samples_of_a_minute_the_fuller_one_counts():
+    """Rivals: two workers that both found that nobody had looked yet."""
+    values = {"at": NOW.replace(second=0), "queue": "mail", "running": 0}
+    for due in (2, 5, 3):
+        QueueSample.objects.create(due=due, **values)
+    assert [each.due for each in Rollups("default").samples(NOW - timedelta(minutes=1))] == [5]
+
+
+@pytest.mark.django_db
 def test_compact_keeps_the_fullest_minute_of_an_hour_and_nothing_for_ever():
     begin = NOW.replace(minute=0, second=0)
     for minute, due in ((1, 3), (2, 9), (3, 4)):
