@@ -28,7 +28,7 @@ else:  # Django's class takes no parameters when the program runs
 #: As many rows are told one by one; of more, the page says that there are more.
 MOST_COUNTED = 1_000
 #: Filters without an index look at so many of the newest rows.
-WINDOW = 20_000
+WINDOW = 10_000
 #: How the rows of a filter or a search are found: by an index that has few of them, which are then
 #: sorted; by an index that has them in the order of the list; or by looking at each one.
 Reach = Literal["gathered", "served", "windowed"]
