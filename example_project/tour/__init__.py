@@ -61,6 +61,8 @@ def prepared(data_dir: Path) -> Iterator[None]:
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), exit_on_signal)
+    # A shell that starts this in the background has it ignore Ctrl-C's signal, which stops it here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     data_dir.mkdir(parents=True, exist_ok=True)
     with only_demo_in(data_dir):
         remove_earlier_demo(data_dir)
