@@ -27,6 +27,11 @@ def why_missing():
     return None
 
 
+def is_required():
+    """Tell whether it is a failure that they cannot be run, as it is in CI."""
+    return os.environ.get("BACKGROUND_TASK_TEST_BROWSER") == "required"
+
+
 @contextmanager
 def started():
     """Yield the browser."""

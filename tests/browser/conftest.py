@@ -26,6 +26,8 @@ def pytest_itemcollected(item):
     if item.path.name not in QUICK:
         item.add_marker(pytest.mark.slow)
     if reason := chromium.why_missing():
+        if chromium.is_required():
+            raise pytest.UsageError(f"tests/browser: {reason}")
         item.add_marker(pytest.mark.skip(reason=reason))
 
 

@@ -6,24 +6,9 @@ import pytest
 
 from background_task.attempt import Failed, Released, Retry, Succeeded
 from background_task.worker.recovery import recover
-from tests.concurrency.rivals import contest
+from tests.concurrency.rivals import cancelling, claiming, contest, finishing
 
 pytestmark = pytest.mark.slow
-
-
-def cancelling(scene):
-    return scene.store.cancel(scene.task.uid)
-
-
-def claiming(scene):
-    return [(claim.owner, claim.number) for claim in scene.store.claim("w", ["known"], limit=5)]
-
-
-def finishing(outcome):
-    def finish(scene):
-        return scene.store.finish(scene.claim, outcome) is not None
-
-    return finish
 
 
 def releasing(scene):

@@ -275,3 +275,21 @@ def post_request(**data: str) -> Any:
     request.session = {}
     request._messages = SessionStorage(request)
     return request
+
+
+# -- what rivals often do --------------------------------------------------------------------------
+
+
+def claiming(scene):
+    return [(claim.owner, claim.number) for claim in scene.store.claim("w", ["known"], limit=5)]
+
+
+def finishing(outcome):
+    def finish(scene):
+        return scene.store.finish(scene.claim, outcome) is not None
+
+    return finish
+
+
+def cancelling(scene):
+    return scene.store.cancel(scene.task.uid)
