@@ -90,6 +90,14 @@ def test_search_of_arguments_is_bounded_and_the_page_says_so(admin_client, monke
     assert note in list_of(admin_client, Task, q="arg:needle").content.decode()
 
 
+def test_search_of_arguments_looks_at_no_older_rows(admin_client, monkeypatch):
+    monkeypatch.setattr(searching, "MOST_ROWS", 2)
+    row_of(Task, "a", "needle")
+    for _ in range(2):
+        row_of(Task, "a", "hay")
+    assert found_in(admin_client, Task, q="arg:needle") == []
+
+
 @pytest.mark.parametrize(("name", "value", "kept"), [("MOST_FOUND", 2, 2), ("MOST_CHARS", 30, 2)])
 def test_search_of_arguments_ends_when_enough_was_found_or_read(
     admin_client, monkeypatch, name, value, kept
