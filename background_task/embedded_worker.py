@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import atexit
 import logging
+import multiprocessing
+import multiprocessing.util
 import os
 import random
 import signal
@@ -17,6 +19,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from enum import Enum
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -154,11 +157,12 @@ class Host:
             return
         request_started.connect(self.on_request, dispatch_uid="background_task.embedded_worker")
         atexit.register(self.leave)
+        if multiprocessing.parent_process() is not None:  # which may end without what atexit has
+            multiprocessing.util.Finalize(None, self.leave, exitpriority=0)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.forget)
-        is_main = threading.current_thread() is threading.main_thread()
-        if is_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, self._on_sigterm)
+        if threading.current_thread() is threading.main_thread():
+            self._handle_signals()
         if place is Place.AT_ONCE:
             self._begin()
 
@@ -274,11 +278,38 @@ class Host:
             runner.stop(0)
         thread.join(self._patience or LAST_SECONDS)
 
+    def _handle_signals(self) -> None:
+        """Leave at the signals after which nothing would call ``atexit``.
+
+        So it is with SIGTERM where nobody handles it, and with both of uvicorn: it serves its
+        requests to their ends, gives back the handlers there were, and sends itself the signal
+        again. To its processes it sends SIGTERM also after a Ctrl-C that they have had themselves.
+        """
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, self._on_sigterm)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(number)
+            if (getattr(handler, "__module__", None) or "").startswith("uvicorn."):
+                signal.signal(number, partial(self._step_aside, handler))
+
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
         """End as if there had been no handler, but in order."""
         self.leave()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
+
+    def _step_aside(self, handler: Any, number: int, frame: FrameType | None) -> None:
+        """Leave, while the server goes on, and only then let it handle the signal.
+
+        It handles a second one at once.
+        """
+        signal.signal(number, handler)
+
+        def leave_and_repeat() -> None:
+            self.leave()
+            signal.raise_signal(number)
+
+        threading.Thread(target=leave_and_repeat, name="background_task leaving").start()
 
 
 host = Host()

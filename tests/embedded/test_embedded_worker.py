@@ -2,10 +2,7 @@
 
 import os
 import signal
-import sys
 import threading
-import urllib.error
-import urllib.request
 from contextlib import suppress
 from itertools import count
 
@@ -20,7 +17,8 @@ from background_task.payload import encode, task_hash
 from background_task.store import Fleet, get_store
 from tests.app.models import Ledger
 from tests.app.tasks import hold, record
-from tests.process import ROOT, django_process, running
+from tests.embedded.leftovers import assert_nothing_is_left
+from tests.process import ROOT, django_process
 from tests.settings import INSTALLED_APPS
 from tests.store.rows import LEASE
 from tests.waiting import wait_until
@@ -251,11 +249,6 @@ def test_sigterm_leaves_and_then_ends_as_ever(monkeypatch):
 # -- real servers -------------------------------------------------------------------------------
 
 
-def assert_nothing_is_left():
-    assert not Worker.objects.filter(stopped_at=None).exists()
-    assert not Task.objects.filter(locked_by__isnull=False).exists()
-
-
 @outside
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_runserver_works_from_the_start_and_hands_back_at_the_end(tmp_path, number):
@@ -343,53 +336,4 @@ def test_interrupt_of_the_reloader_alone_is_handed_on():
         server.wait_for_line(SERVES)
         server.interrupt()
         assert server.wait() == 0
-    assert_nothing_is_left()
-
-
-def request(server):
-    """Ask the server for a page that it does not have."""
-    port = server.wait_for_line(r"serving at port (\d+)")[1]
-    with suppress(urllib.error.HTTPError):
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/nothing", timeout=30).close()
-
-
-@outside
-@pytest.mark.slow
-@pytest.mark.only_on("sqlite")
-def test_second_server_is_refused_serves_on_and_takes_over():
-    settings = {
-        **ON,
-        "BACKGROUND_TASK_LEASE_SECONDS": 2,
-        "LOGGING": {
-            "version": 1,
-            "handlers": {"console": {"class": "logging.StreamHandler"}},
-            "loggers": {"background_task": {"handlers": ["console"], "level": "INFO"}},
-        },
-    }
-    command = (sys.executable, "-m", "tests.embedded.serving")
-    with (
-        running(*command, settings=settings) as first,
-        running(*command, settings=settings) as second,
-    ):
-        second.wait_for_line("serving at port")
-        first.wait_for_line("serving at port")
-        assert not Worker.objects.exists()
-        request(first)
-        first.wait_for_line(STARTED)
-        request(second)
-        second.wait_for_line(rf"No worker runs inside this process \(\d+\).* {first.pid} on ")
-        request(second)
-        record("a")
-        wait_until(lambda: Ledger.objects.filter(key="a").exists())
-        first.terminate()
-        assert first.wait() == -signal.SIGTERM
-        assert_nothing_is_left()
-
-        def is_taken_over():
-            request(second)
-            return Worker.objects.filter(stopped_at=None).exists()
-
-        wait_until(is_taken_over, interval=0.1)
-        second.terminate()
-        assert second.wait() == -signal.SIGTERM
     assert_nothing_is_left()

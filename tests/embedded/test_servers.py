@@ -1,0 +1,129 @@
+"""The worker inside servers, which fork and handle signals in their own ways."""
+
+import os
+import signal
+import sys
+import urllib.error
+import urllib.request
+
+import pytest
+
+from background_task.models import Task, Worker
+from tests.app.models import Ledger
+from tests.app.tasks import hold, record
+from tests.embedded.leftovers import assert_nothing_is_left
+from tests.process import running
+from tests.waiting import wait_until
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.slow,
+    pytest.mark.only_on("sqlite"),  # no database has a part in it
+]
+
+SETTINGS = {
+    "BACKGROUND_TASK_EMBEDDED_WORKER": {"threads": 2, "shutdown_timeout": 0.1},
+    "LOGGING": {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "handlers": {"console": {"class": "logging.StreamHandler"}},
+        "loggers": {"background_task": {"handlers": ["console"], "level": "INFO"}},
+    },
+}
+GUNICORN = ["gunicorn", "--bind=127.0.0.1:0", "django.core.wsgi:get_wsgi_application()"]
+UVICORN = ["uvicorn", "--port=0", "--factory", "django.core.asgi:get_asgi_application"]
+ADDRESS = r"(?:Listening at: |running on |serving at )http://127.0.0.1:(\d+)"
+SERVING = (sys.executable, "-m", "tests.embedded.serving")
+STARTED = r"A worker runs inside this process: embedded:\w+"
+
+
+def request(server):
+    """Ask the server for a page that it does not have."""
+    port = server.wait_for_line(ADDRESS)[1]
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/nothing", timeout=30).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+    except urllib.error.URLError:  # uvicorn has told its address, and does not listen yet
+        return False
+    return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param([*GUNICORN, "--workers=2"], id="gunicorn"),
+        pytest.param([*GUNICORN, "--workers=2", "--preload"], id="gunicorn that loads, then forks"),
+        pytest.param(UVICORN, id="uvicorn"),
+        pytest.param([*UVICORN, "--workers=2"], id="uvicorn with processes"),
+    ],
+)
+def test_server_has_one_and_hands_back_at_the_end(tmp_path, command, number):
+    module, *arguments = command
+    pytest.importorskip(module, reason=f"{module} is not installed here")
+    held = hold("held", str(tmp_path / "never"))
+    record("a")
+    with running(sys.executable, "-m", module, *arguments, settings=SETTINGS) as server:
+        wait_until(lambda: request(server))
+        server.wait_for_line(STARTED)
+        if "--workers=2" in command:
+
+            def is_other_refused():
+                request(server)
+                return "No worker runs inside this process" in server.output
+
+            wait_until(is_other_refused)
+        wait_until(lambda: Ledger.objects.filter(key="a").exists())
+        wait_until(lambda: Ledger.objects.filter(key="held:started").exists())
+        assert Worker.objects.filter(stopped_at=None).count() == 1
+        if number == signal.SIGINT:
+            os.killpg(server.pid, number)  # as a terminal does
+        else:
+            server.send_signal(number)
+        server.wait()
+    assert_nothing_is_left()
+    row = Task.objects.get(uid=held.uid)
+    assert (row.attempts, row.last_error) == (0, "")
+
+
+@pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="no process is forked there")
+def test_process_that_ends_as_those_of_multiprocessing_do_hands_back(tmp_path):
+    """It calls nothing that ``atexit`` has, as the processes of granian do not."""
+    hold("held", str(tmp_path / "never"))
+    with running(*SERVING, "2", settings=SETTINGS) as server:
+        request(server)
+        wait_until(lambda: Ledger.objects.filter(key="held:started").exists())
+        request(server)
+        assert server.wait() == 0
+    assert_nothing_is_left()
+
+
+def test_second_server_is_refused_serves_on_and_takes_over():
+    settings = {**SETTINGS, "BACKGROUND_TASK_LEASE_SECONDS": 2}
+    with (
+        running(*SERVING, settings=settings) as first,
+        running(*SERVING, settings=settings) as second,
+    ):
+        second.wait_for_line(ADDRESS)
+        first.wait_for_line(ADDRESS)
+        assert not Worker.objects.exists()
+        request(first)
+        first.wait_for_line(STARTED)
+        request(second)
+        second.wait_for_line(rf"No worker runs inside this process \(\d+\).* {first.pid} on ")
+        request(second)
+        record("a")
+        wait_until(lambda: Ledger.objects.filter(key="a").exists())
+        first.terminate()
+        assert first.wait() == -signal.SIGTERM
+        assert_nothing_is_left()
+
+        def is_taken_over():
+            request(second)
+            return Worker.objects.filter(stopped_at=None).exists()
+
+        wait_until(is_taken_over, interval=0.1)
+        second.terminate()
+        assert second.wait() == -signal.SIGTERM
+    assert_nothing_is_left()
