@@ -204,7 +204,9 @@ def test_database_that_is_away_exits_with_2(monkeypatch, arguments):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--max-failed-share", "7"], "--max-failed-share 7.0 is no part of a whole"),
+        (["--max-failed-share", "7"], "--max-failed-share 7 is no part of a whole"),
+        (["--max-wait", "-1"], "--max-wait -1 is no threshold"),
+        (["--window", "1e8"], "--window 100000000 is not a time to look back at"),
         (["--database", "nowhere"], "--database nowhere: DATABASES has no such alias"),
     ],
 )
