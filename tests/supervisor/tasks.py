@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import logging
 import os
 import signal
 import subprocess
@@ -49,6 +50,12 @@ def die(how, path):
 def tell_process(key):
     """Say which process this is."""
     note(f"{key} {os.getpid()}")
+
+
+@background
+def speak():
+    """Say so in the log, and which process this is."""
+    logging.getLogger("tests.supervisor").info("I speak in %d", os.getpid())
 
 
 @background

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 import pytest
 from django.core.management import CommandError, call_command
 
-from background_task.models import CompletedTask, Task, Worker
+from background_task.models import AttemptLog, CompletedTask, Task, Worker
 from tests.app.models import Ledger
 from tests.app.tasks import hold, record
 from tests.process import worker_process
@@ -76,6 +76,23 @@ def test_processes_share_the_work_and_stop_with_status_0():
     assert "All worker processes have ended (SIGTERM)" in parent.output
     assert len(re.findall(r"\[\d\] Stopped \(SIGTERM\)", parent.output)) == 2
     assert not alive().exists()
+
+
+def test_each_process_keeps_the_logs_of_its_tasks():
+    tasks = {here.speak().uid for _ in range(10)}
+    settings = {
+        "BACKGROUND_TASK_LOG_LEVEL": "INFO",
+        "LOGGING": {"version": 1, "loggers": {"tests.supervisor": {"level": "INFO"}}},
+    }
+    with supervised("--threads", "2", settings=settings) as parent:
+        wait_until(lambda: AttemptLog.objects.count() == 10, deadline=60)
+        known = dict(alive().values_list("name", "pid"))
+        parent.terminate()
+        assert parent.wait() == 0
+    logs = AttemptLog.objects.all()
+    assert {log.uid for log in logs} == tasks
+    for log in logs:
+        assert re.fullmatch(rf".* INFO tests.supervisor: I speak in {known[log.worker]}", log.text)
 
 
 @pytest.mark.parametrize(
