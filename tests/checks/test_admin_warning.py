@@ -68,6 +68,14 @@ def test_task_that_waits_for_nobody_is_no_reason(overdue, values):
     assert no_worker_warning() is None
 
 
+def test_task_that_a_dead_worker_holds_waits(overdue):
+    worker = seen(ago=timedelta(hours=3))
+    Task.objects.update(locked_by=worker.name)
+    assert "no worker has been seen for 3\xa0hours" in no_worker_warning()
+    Worker.objects.update(stopped_at=worker.heartbeat_at)
+    assert no_worker_warning() is None
+
+
 def test_list_of_tasks_shows_the_warning(overdue, admin_client):
     page = admin_client.get(reverse("admin:background_task_task_changelist"))
     assert "Tasks are waiting, but no worker has ever been seen" in page.content.decode()
