@@ -144,6 +144,8 @@ class Host:
         self._runner: Runner | None = None
         self._thread: threading.Thread | None = None
         self._is_leaving = threading.Event()
+        #: Whether a signal has come a second time.
+        self._is_hurried = False
         self._patience = 0.0
         #: When to try next, by ``time.monotonic()``.
         self._next_at = 0.0
@@ -265,10 +267,10 @@ class Host:
     # -- ending ---------------------------------------------------------------------------------
 
     def leave(self) -> None:
-        """Stop it, and wait until it has handed back its rows."""
+        """Stop it, and wait until it has handed back its rows, unless interrupted."""
         self._is_leaving.set()
         runner, thread = self._runner, self._thread
-        if thread is None or not thread.is_alive():
+        if thread is None or not thread.is_alive() or self._is_hurried:
             return
         is_main = threading.current_thread() is threading.main_thread()
         if is_main and os.environ.get(SERVING_CHILD) == "true":
@@ -276,7 +278,8 @@ class Host:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         if runner is not None:
             runner.stop(0)
-        thread.join(self._patience or LAST_SECONDS)
+        with suppress(KeyboardInterrupt):  # a second Ctrl-C
+            thread.join(self._patience or LAST_SECONDS)
 
     def _handle_signals(self) -> None:
         """Leave at the signals after which nothing would call ``atexit``.
@@ -299,17 +302,22 @@ class Host:
         os.kill(os.getpid(), number)
 
     def _step_aside(self, handler: Any, number: int, frame: FrameType | None) -> None:
-        """Leave, while the server goes on, and only then let it handle the signal.
+        """Leave, while the server goes on, and only then let it handle the signal."""
 
-        It handles a second one at once.
-        """
-        signal.signal(number, handler)
+        def hurry(number: int, frame: FrameType | None) -> None:
+            self._is_hurried = True
+            handler(number, frame)
 
         def leave_and_repeat() -> None:
             self.leave()
-            signal.raise_signal(number)
+            if not self._is_hurried:  # else the server ends already
+                signal.raise_signal(number)
 
-        threading.Thread(target=leave_and_repeat, name="background_task leaving").start()
+        signal.signal(number, hurry)
+        thread = threading.Thread(
+            target=leave_and_repeat, name="background_task leaving", daemon=True
+        )
+        thread.start()
 
 
 host = Host()

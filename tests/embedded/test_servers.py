@@ -127,3 +127,18 @@ def test_second_server_is_refused_serves_on_and_takes_over():
         second.terminate()
         assert second.wait() == -signal.SIGTERM
     assert_nothing_is_left()
+
+
+def test_second_interrupt_ends_at_once_and_shows_no_traceback(tmp_path):
+    pytest.importorskip("uvicorn", reason="uvicorn is not installed here")
+    hold("held", str(tmp_path / "never"))
+    settings = {**SETTINGS, "BACKGROUND_TASK_EMBEDDED_WORKER": {"shutdown_timeout": 300}}
+    command = (sys.executable, "-m", *UVICORN)
+    with running(*command, settings=settings) as server:
+        wait_until(lambda: request(server))
+        wait_until(lambda: Ledger.objects.filter(key="held:started").exists())
+        server.interrupt()
+        server.wait_for_line(r"may run for another 300 s")
+        server.interrupt()
+        server.wait()
+        assert "Traceback" not in server.output
