@@ -29,6 +29,7 @@ class Scale:
     enqueues: int
     bulk: int
     samples: int
+    #: Workers have a turn at tidying up each minute.
     idle_seconds: float
     backlogs: tuple[int, ...]
     large_backlogs: tuple[int, ...]
@@ -47,7 +48,7 @@ FULL = Scale(
     enqueues=1000,
     bulk=10_000,
     samples=17,
-    idle_seconds=20,
+    idle_seconds=60,
     backlogs=(1_000, 10_000, 100_000),
     large_backlogs=(1_000_000,),
     finished_rows=1_000_000,

@@ -11,12 +11,14 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import reduce
 from itertools import islice
+from operator import or_
 from typing import Any, TypeAlias
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.timezone import make_naive
 
 from ..models import QueueSample, Rollup
@@ -185,11 +187,18 @@ class Rollups:
         """
         now = read_clock(self.using) if now is None else now
         gone = self._thin(now)
-        for span, into, age in STEPS:
-            limit = floor(now - age, into or span)
-            old = self._rows().filter(span=span, at__lt=limit).order_by("at", "pk")
+        old = {
+            span: Q(span=span, at__lt=floor(now - age, into or span)) for span, into, age in STEPS
+        }
+        # An idle worker asks this each minute, so it is one question.
+        found = set(
+            self._rows().filter(reduce(or_, old.values())).values_list("span", flat=True).distinct()
+        )
+        for span, into, _ in STEPS:
+            if span not in found:
+                continue
             for _ in range(MOST_TIMES):
-                rows = _read(old[:MOST_ROWS])
+                rows = _read(self._rows().filter(old[span]).order_by("at", "pk")[:MOST_ROWS])
                 if not rows or not (fewer := self._put_together(rows, into)):
                     break
                 gone += fewer
@@ -235,6 +244,8 @@ class Rollups:
                 fullest[floor(row.at, HOUR), row.queue] = row
         kept = {row.pk for row in fullest.values()}
         gone = self._samples().filter(span=HOUR, at__lt=now - HOURS_KEPT)._raw_delete(self.using)
+        if not seen:
+            return gone
         with transaction.atomic(using=self.using):
             gone += self._delete(self._samples(), [key for key in seen if key not in kept])
             for keys in _pieces(kept):

@@ -121,6 +121,14 @@ def test_compact_of_more_than_fits_into_a_transaction_goes_on_the_next_time(monk
 
 
 @pytest.mark.django_db
+def test_compact_of_nothing_takes_three_statements(django_assert_num_queries):
+    """Of an idle site, some worker asks this each minute."""
+    add()
+    with django_assert_num_queries(3):
+        assert Rollups("default").compact(NOW) == 0
+
+
+@pytest.mark.django_db
 def test_compact_keeps_the_hours_apart():
     for minutes in (0, 59, 60, 61):
         add(at=NOW.replace(minute=0) - timedelta(hours=3, minutes=minutes))
