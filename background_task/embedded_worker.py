@@ -144,8 +144,8 @@ class Host:
         self._runner: Runner | None = None
         self._thread: threading.Thread | None = None
         self._is_leaving = threading.Event()
-        #: Whether a signal has come a second time.
-        self._is_hurried = False
+        #: How far a server's end has come that waits for this: asked for, possible, wanted at once.
+        self._is_asked = self._has_left = self._is_hurried = False
         self._patience = 0.0
         #: When to try next, by ``time.monotonic()``.
         self._next_at = 0.0
@@ -159,8 +159,6 @@ class Host:
             return
         request_started.connect(self.on_request, dispatch_uid="background_task.embedded_worker")
         atexit.register(self.leave)
-        if multiprocessing.parent_process() is not None:  # which may end without what atexit has
-            multiprocessing.util.Finalize(None, self.leave, exitpriority=0)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.forget)
         if threading.current_thread() is threading.main_thread():
@@ -184,6 +182,9 @@ class Host:
             self._next_at = float("inf")
             if self._is_leaving.is_set() or place_here() is Place.NOWHERE:
                 return
+            if self._thread is None and multiprocessing.parent_process() is not None:
+                # Such a process may end without what atexit has.
+                multiprocessing.util.Finalize(None, self.leave, exitpriority=0)
             self._thread = threading.Thread(
                 target=self._be_host, name="background_task embedded", daemon=True
             )
@@ -217,8 +218,10 @@ class Host:
             with self._lock:
                 if self._is_leaving.is_set():
                     return
-                self._runner = runner
                 self._patience = runner.shutdown_seconds + LAST_SECONDS
+                self._runner = runner
+            if self._is_leaving.is_set():  # by who has not seen the runner
+                return
             try:
                 with (
                     telemetry.subscribed(self._log, to=worker_log.MESSAGES),
@@ -272,52 +275,71 @@ class Host:
         runner, thread = self._runner, self._thread
         if thread is None or not thread.is_alive() or self._is_hurried:
             return
-        is_main = threading.current_thread() is threading.main_thread()
-        if is_main and os.environ.get(SERVING_CHILD) == "true":
-            # The reloader, which has had the same Ctrl-C, hands it on; and a second one is its own.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if threading.current_thread() is threading.main_thread():
+            ignore_repeats()
         if runner is not None:
             runner.stop(0)
-        with suppress(KeyboardInterrupt):  # a second Ctrl-C
+        with suppress(KeyboardInterrupt, SystemExit):  # a second Ctrl-C
             thread.join(self._patience or LAST_SECONDS)
 
     def _handle_signals(self) -> None:
-        """Leave at the signals after which nothing would call ``atexit``.
+        """Leave in order at the signals that would end the process before ``atexit`` is called.
 
-        So it is with SIGTERM where nobody handles it, and with both of uvicorn: it serves its
-        requests to their ends, gives back the handlers there were, and sends itself the signal
-        again. To its processes it sends SIGTERM also after a Ctrl-C that they have had themselves.
+        So it is with signals that nobody handles, and with those of uvicorn: it serves its requests
+        to their ends, gives back the handlers there were, and sends itself the signal again.
         """
-        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, self._on_sigterm)
         for number in (signal.SIGINT, signal.SIGTERM):
             handler = signal.getsignal(number)
-            if (getattr(handler, "__module__", None) or "").startswith("uvicorn."):
-                signal.signal(number, partial(self._step_aside, handler))
+            if handler is signal.SIG_DFL:
+                signal.signal(number, self._on_signal)
+            elif is_of_uvicorn(handler):
+                signal.signal(number, partial(self._on_signal_to_server, handler))
 
-    def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         """End as if there had been no handler, but in order."""
         self.leave()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
-    def _step_aside(self, handler: Any, number: int, frame: FrameType | None) -> None:
-        """Leave, while the server goes on, and only then let it handle the signal."""
+    def _on_signal_to_server(self, handler: Any, number: int, frame: FrameType | None) -> None:
+        """Leave, while the server goes on, and only then let it handle the signal.
 
-        def hurry(number: int, frame: FrameType | None) -> None:
-            self._is_hurried = True
+        A second Ctrl-C does not wait for that. A second SIGTERM does: whoever sends it to all
+        processes of a server does so beside the server itself, which also repeats Ctrl-C by it.
+        """
+        self._is_hurried = self._is_hurried or (self._is_asked and number == signal.SIGINT)
+        if self._has_left or self._is_hurried:
             handler(number, frame)
+        elif not self._is_asked:
+            self._is_asked = True
+            threading.Thread(
+                target=self._leave_and_repeat,
+                args=(number,),
+                name="background_task leaving",
+                daemon=True,
+            ).start()
 
-        def leave_and_repeat() -> None:
-            self.leave()
-            if not self._is_hurried:  # else the server ends already
-                signal.raise_signal(number)
+    def _leave_and_repeat(self, number: int) -> None:
+        self.leave()
+        self._has_left = True
+        if not self._is_hurried:  # else the server ends already
+            signal.raise_signal(number)
 
-        signal.signal(number, hurry)
-        thread = threading.Thread(
-            target=leave_and_repeat, name="background_task leaving", daemon=True
-        )
-        thread.start()
+
+def is_of_uvicorn(handler: Any) -> bool:
+    """Tell whether a handler of signals is a method of uvicorn's server."""
+    classes = type(getattr(handler, "__self__", None)).__mro__
+    return any(each.__module__.startswith("uvicorn.") for each in classes)
+
+
+def ignore_repeats() -> None:
+    """Ignore signals by which another process only repeats one that this one has had."""
+    if os.environ.get(SERVING_CHILD) == "true":
+        # The reloader, which has had the same Ctrl-C, hands it on; and a second one is its own.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    quit_signal = getattr(signal, "SIGQUIT", None)
+    if quit_signal is not None and callable(signal.getsignal(quit_signal)):
+        signal.signal(quit_signal, signal.SIG_IGN)  # as gunicorn's master does after a Ctrl-C
 
 
 host = Host()

@@ -1,6 +1,7 @@
 """A server of the kind that people write in ten lines: python -m tests.embedded.serving.
 
-With a number, a forked process serves that many requests, and ends.
+With ``load-then-fork`` or ``fork-then-load`` a process of multiprocessing serves two requests, and
+ends.
 """
 
 import multiprocessing
@@ -12,7 +13,6 @@ from django.core.wsgi import get_wsgi_application
 
 
 def serve(most: int | None = None) -> None:
-    django.setup()
     with make_server("127.0.0.1", 0, get_wsgi_application()) as server:
         sys.stdout.write(f"serving at http://127.0.0.1:{server.server_port}\n")
         sys.stdout.flush()
@@ -24,8 +24,10 @@ def serve(most: int | None = None) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["load-then-fork"]:
+        django.setup()
     if sys.argv[1:]:
-        process = multiprocessing.get_context("fork").Process(target=serve, args=[int(sys.argv[1])])
+        process = multiprocessing.get_context("fork").Process(target=serve, args=[2])
         process.start()
         process.join()
     else:

@@ -241,7 +241,7 @@ def test_sigterm_leaves_and_then_ends_as_ever(monkeypatch):
     monkeypatch.setattr(signal, "signal", lambda number, handler: seen.append(handler))
     monkeypatch.setattr(os, "kill", lambda pid, number: seen.append((pid, number)))
     host = Host()
-    host._on_sigterm(signal.SIGTERM, None)
+    host._on_signal(signal.SIGTERM, None)
     assert host._is_leaving.is_set()
     assert seen == [signal.SIG_DFL, (os.getpid(), signal.SIGTERM)]
 

@@ -5,6 +5,7 @@ import signal
 import sys
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -19,10 +20,12 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.slow,
     pytest.mark.only_on("sqlite"),  # no database has a part in it
+    pytest.mark.skipif(sys.platform == "win32", reason="signals"),
 ]
 
 SETTINGS = {
-    "BACKGROUND_TASK_EMBEDDED_WORKER": {"threads": 2, "shutdown_timeout": 0.1},
+    # Longer than uvicorn takes to look at its processes, and to repeat a signal to them.
+    "BACKGROUND_TASK_EMBEDDED_WORKER": {"threads": 2, "shutdown_timeout": 2},
     "LOGGING": {
         "version": 1,
         "disable_existing_loggers": False,
@@ -49,7 +52,26 @@ def request(server):
     return True
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def start(command, settings=SETTINGS):
+    module, *arguments = command
+    pytest.importorskip(module, reason=f"{module} is not installed here")
+    return running(sys.executable, "-m", module, *arguments, settings=settings)
+
+
+def request_often(server):
+    """Ask more at once than one process answers."""
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(request, [server] * 4))
+
+
+@pytest.mark.parametrize(
+    ("number", "send"),
+    [
+        (signal.SIGTERM, os.kill),
+        pytest.param(signal.SIGTERM, os.killpg, id="SIGTERM to all, as of systemd"),
+        pytest.param(signal.SIGINT, os.killpg, id="SIGINT to all, as of a terminal"),
+    ],
+)
 @pytest.mark.parametrize(
     "command",
     [
@@ -59,39 +81,57 @@ def request(server):
         pytest.param([*UVICORN, "--workers=2"], id="uvicorn with processes"),
     ],
 )
-def test_server_has_one_and_hands_back_at_the_end(tmp_path, command, number):
-    module, *arguments = command
-    pytest.importorskip(module, reason=f"{module} is not installed here")
+def test_server_has_one_and_hands_back_at_the_end(tmp_path, command, number, send):
     held = hold("held", str(tmp_path / "never"))
     record("a")
-    with running(sys.executable, "-m", module, *arguments, settings=SETTINGS) as server:
+    with start(command) as server:
         wait_until(lambda: request(server))
         server.wait_for_line(STARTED)
         if "--workers=2" in command:
 
             def is_other_refused():
-                request(server)
+                request_often(server)
                 return "No worker runs inside this process" in server.output
 
             wait_until(is_other_refused)
         wait_until(lambda: Ledger.objects.filter(key="a").exists())
         wait_until(lambda: Ledger.objects.filter(key="held:started").exists())
         assert Worker.objects.filter(stopped_at=None).count() == 1
-        if number == signal.SIGINT:
-            os.killpg(server.pid, number)  # as a terminal does
-        else:
-            server.send_signal(number)
+        send(server.pid, number)
         server.wait()
     assert_nothing_is_left()
     row = Task.objects.get(uid=held.uid)
     assert (row.attempts, row.last_error) == (0, "")
 
 
-@pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="no process is forked there")
-def test_process_that_ends_as_those_of_multiprocessing_do_hands_back(tmp_path):
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(["tests.embedded.serving"], id="wsgiref"),
+        pytest.param(GUNICORN, id="gunicorn"),
+        pytest.param(UVICORN, id="uvicorn"),
+        pytest.param([*UVICORN, "--workers=2"], id="uvicorn with processes"),
+    ],
+)
+def test_second_interrupt_ends_at_once_and_shows_no_traceback_of_ours(tmp_path, command):
+    hold("held", str(tmp_path / "never"))
+    settings = {**SETTINGS, "BACKGROUND_TASK_EMBEDDED_WORKER": {"shutdown_timeout": 300}}
+    with start(command, settings=settings) as server:
+        wait_until(lambda: request(server))
+        wait_until(lambda: Ledger.objects.filter(key="held:started").exists())
+        os.killpg(server.pid, signal.SIGINT)
+        server.wait_for_line(r"may run for another 300 s")
+        os.killpg(server.pid, signal.SIGINT)
+        server.wait()
+        assert "embedded_worker" not in server.output
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="no process is forked there")
+@pytest.mark.parametrize("order", ["load-then-fork", "fork-then-load"])
+def test_process_that_ends_as_those_of_multiprocessing_do_hands_back(tmp_path, order):
     """It calls nothing that ``atexit`` has, as the processes of granian do not."""
     hold("held", str(tmp_path / "never"))
-    with running(*SERVING, "2", settings=SETTINGS) as server:
+    with running(*SERVING, order, settings=SETTINGS) as server:
         request(server)
         wait_until(lambda: Ledger.objects.filter(key="held:started").exists())
         request(server)
@@ -127,18 +167,3 @@ def test_second_server_is_refused_serves_on_and_takes_over():
         second.terminate()
         assert second.wait() == -signal.SIGTERM
     assert_nothing_is_left()
-
-
-def test_second_interrupt_ends_at_once_and_shows_no_traceback(tmp_path):
-    pytest.importorskip("uvicorn", reason="uvicorn is not installed here")
-    hold("held", str(tmp_path / "never"))
-    settings = {**SETTINGS, "BACKGROUND_TASK_EMBEDDED_WORKER": {"shutdown_timeout": 300}}
-    command = (sys.executable, "-m", *UVICORN)
-    with running(*command, settings=settings) as server:
-        wait_until(lambda: request(server))
-        wait_until(lambda: Ledger.objects.filter(key="held:started").exists())
-        server.interrupt()
-        server.wait_for_line(r"may run for another 300 s")
-        server.interrupt()
-        server.wait()
-        assert "Traceback" not in server.output
