@@ -70,9 +70,11 @@ def test_task_that_waits_for_nobody_is_no_reason(overdue, values):
 
 def test_task_that_a_dead_worker_holds_waits(overdue):
     worker = seen(ago=timedelta(hours=3))
-    Task.objects.update(locked_by=worker.name)
+    Task.objects.update(locked_by=worker.name, locked_at=worker.heartbeat_at)
     assert "no worker has been seen for 3\xa0hours" in no_worker_warning()
-    Worker.objects.update(stopped_at=worker.heartbeat_at)
+    Worker.objects.all().delete()
+    assert "no worker has ever been seen" in no_worker_warning()
+    Task.objects.update(locked_at=timezone.now())
     assert no_worker_warning() is None
 
 
