@@ -46,17 +46,17 @@ class Thresholds:
         for name in ("max_wait", "max_dead", "min_workers", "least_ended"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < math.inf:
-                raise InvalidOptionError(f"{name} {value:.12g} is no threshold; use 0 or more")
+                raise InvalidOptionError(f"{name} {_plain(value)} is no threshold; use 0 or more")
         share = self.max_failed_share
         if share is not None and not 0 <= share <= 1:
             raise InvalidOptionError(
-                f"max_failed_share {share:.12g} is no part of a whole; use 0 to 1, such as 0.1 for "
-                "10 %"
+                f"max_failed_share {_plain(share)} is no part of a whole; use 0 to 1, such as "
+                "0.1 for 10 %"
             )
         if not 0 < self.window <= 7 * 86400:
             raise InvalidOptionError(
-                f"window {self.window:.12g} is not a time to look back at; use seconds above 0 and "
-                "up to 7 days, for which what has ended is known"
+                f"window {_plain(self.window)} is not a time to look back at; use seconds above 0 "
+                "and up to 7 days, for which what has ended is known"
             )
 
     def is_about(self, queue: str | None) -> bool:
@@ -148,7 +148,7 @@ def _wait(wanted: Thresholds, most: float, *, using: str, now: datetime) -> Chec
         seconds <= most,
         seconds,
         most,
-        f"the oldest due task has waited for {seconds:.0f} s, in {name} (at most {most:.12g} s)",
+        f"the oldest due task has waited for {seconds:.0f} s, in {name} (at most {_plain(most)} s)",
     )
 
 
@@ -157,7 +157,7 @@ def _failed_share(wanted: Thresholds, most: float, *, using: str, now: datetime)
     for point in Rollups(using).read(now - timedelta(seconds=wanted.window)):
         if wanted.is_about(point.queue):
             tally.merge(point.tally)
-    within = f"within {wanted.window:.12g} s"
+    within = f"within {_plain(wanted.window)} s"
     if tally.ended < wanted.least_ended:
         text = f"{tally.failed} of {tally.ended} tasks failed {within}, too few to judge by"
         return Check("failed-share", True, None, most, text)
@@ -175,7 +175,7 @@ def _dead(wanted: Thresholds, most: int, *, using: str, now: datetime) -> Check:
     buried = Q(stopped_at__gte=since, stopped_at__gt=F("heartbeat_at"))
     number = _serving(wanted, silent | buried, using)
     have = "worker has" if number == 1 else "workers have"
-    text = f"{number} {have} died within {wanted.window:.12g} s (at most {most})"
+    text = f"{number} {have} died within {_plain(wanted.window)} s (at most {most})"
     return Check("dead-workers", number <= most, number, most, text)
 
 
@@ -190,3 +190,10 @@ def _serving(wanted: Thresholds, condition: Q, using: str) -> int:
     """Return how many workers there are that serve what is looked at."""
     workers = Worker.objects.using(using).filter(condition)
     return sum(wanted.queue is None or worker.serves(wanted.queue or None) for worker in workers)
+
+
+def _plain(value: float) -> str:
+    """Return a number without an exponent."""
+    if isinstance(value, int) or not math.isfinite(value):
+        return str(value)
+    return f"{value:.12f}".rstrip("0").rstrip(".")

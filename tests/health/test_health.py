@@ -206,6 +206,8 @@ def test_database_that_is_away_exits_with_2(monkeypatch, arguments):
     [
         (["--max-failed-share", "7"], "--max-failed-share 7 is no part of a whole"),
         (["--max-wait", "-1"], "--max-wait -1 is no threshold"),
+        (["--max-wait=-1e-5"], "--max-wait -0.00001 is no threshold"),
+        (["--max-dead", "-" + "9" * 400], "--max-dead -9999"),
         (["--window", "1e8"], "--window 100000000 is not a time to look back at"),
         (["--database", "nowhere"], "--database nowhere: DATABASES has no such alias"),
     ],
