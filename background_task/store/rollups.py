@@ -202,6 +202,7 @@ class Rollups:
                 if not rows or not (fewer := self._put_together(rows, into)):
                     break
                 gone += fewer
+                found.add(into)
         return gone
 
     def _put_together(self, rows: list[Row], into: int) -> int:

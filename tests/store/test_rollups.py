@@ -121,6 +121,13 @@ def test_compact_of_more_than_fits_into_a_transaction_goes_on_the_next_time(monk
 
 
 @pytest.mark.django_db
+def test_compact_of_what_is_very_old_makes_totals_at_once():
+    add(at=NOW - timedelta(days=9), key=("f", None))
+    Rollups("default").compact(NOW)
+    assert (spans(), total()) == ({EVER: 1}, 1)
+
+
+@pytest.mark.django_db
 def test_compact_of_nothing_takes_three_statements(django_assert_num_queries):
     """Of an idle site, some worker asks this each minute."""
     add()
