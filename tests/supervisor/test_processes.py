@@ -79,20 +79,21 @@ def test_processes_share_the_work_and_stop_with_status_0():
 
 
 def test_each_process_keeps_the_logs_of_its_tasks():
-    tasks = {here.speak().uid for _ in range(10)}
+    tasks = {here.speak().uid for _ in range(4)}
     settings = {
         "BACKGROUND_TASK_LOG_LEVEL": "INFO",
         "LOGGING": {"version": 1, "loggers": {"tests.supervisor": {"level": "INFO"}}},
     }
-    with supervised("--threads", "2", settings=settings) as parent:
-        wait_until(lambda: AttemptLog.objects.count() == 10, deadline=60)
-        known = dict(alive().values_list("name", "pid"))
+    with supervised("--max-tasks", "1", settings=settings) as parent:
+        wait_until(lambda: AttemptLog.objects.count() == 4, deadline=60)
         parent.terminate()
         assert parent.wait() == 0
     logs = AttemptLog.objects.all()
     assert {log.uid for log in logs} == tasks
+    assert len({log.worker for log in logs}) == 4
+    pids = dict(Worker.objects.values_list("name", "pid"))
     for log in logs:
-        assert re.fullmatch(rf".* INFO tests.supervisor: I speak in {known[log.worker]}", log.text)
+        assert re.fullmatch(rf".* INFO tests.supervisor: I speak in {pids[log.worker]}", log.text)
 
 
 @pytest.mark.parametrize(
