@@ -18,6 +18,7 @@ from django.forms import Media
 from django.http import HttpRequest
 from django.utils.formats import number_format
 
+from .checkbox import CheckboxMixin
 from .look import look_of
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ class KeysetChangeList(ChangeList):
         return beside
 
 
-class KeysetMixin(AnyModelAdmin):
+class KeysetMixin(CheckboxMixin, AnyModelAdmin):
     """A list of which each page costs the same."""
 
     change_list_template = "admin/background_task/rows.html"

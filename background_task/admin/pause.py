@@ -14,6 +14,7 @@ from ..models import Pause
 from ..option import check_name
 from ..store import task_database
 from ..store.pause import Pauses, key_of
+from .checkbox import CheckboxMixin
 from .journal import Entry, write_log
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class PauseForm(PauseModelForm):
 
 
 @admin.register(Pause)
-class PauseAdmin(PauseModelAdmin):
+class PauseAdmin(CheckboxMixin, PauseModelAdmin):
     """What no worker takes for now; adding a row pauses, deleting one resumes."""
 
     form = PauseForm

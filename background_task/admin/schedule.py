@@ -22,6 +22,7 @@ from ..store import get_store, task_database
 from ..store.schedule import Schedules
 from ..tasks import autodiscover, tasks
 from ..worker.served import all_declared
+from .checkbox import CheckboxMixin
 from .journal import Entry, write_log
 from .right import RightsMixin
 
@@ -32,7 +33,7 @@ else:  # Django's class takes no parameters when the program runs
 
 
 @admin.register(Schedule)
-class ScheduleAdmin(RightsMixin, ScheduleModelAdmin):
+class ScheduleAdmin(CheckboxMixin, RightsMixin, ScheduleModelAdmin):
     """When periodic tasks tick; code says when, people may pause, resume and run them."""
 
     list_display = (

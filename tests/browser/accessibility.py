@@ -10,10 +10,7 @@ SERIOUS = ("serious", "critical")
 #: What all pages of Django's own admin fail at, whoever adds to them.
 FAILED_BY_DJANGO = ["meta-viewport", "color-contrast"] if django.VERSION < (5, 0) else []
 #: Two inputs for one date and time, of which the label names neither; Django 6 has mended that.
-UNNAMED_BY_DJANGO = [
-    *([".vDateField", ".vTimeField"] if django.VERSION < (6, 0) else []),
-    *(["#action-toggle", ".action-select"] if django.VERSION < (5, 0) else []),
-]
+UNNAMED_BY_DJANGO = [".vDateField", ".vTimeField"] if django.VERSION < (6, 0) else []
 
 
 @cache
