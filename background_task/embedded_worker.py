@@ -215,12 +215,11 @@ class Host:
             if self._is_taken():
                 return
             runner = Runner(worker_id=LABEL, **keywords)
-            with self._lock:
-                if self._is_leaving.is_set():
-                    return
-                self._patience = runner.shutdown_seconds + LAST_SECONDS
-                self._runner = runner
-            if self._is_leaving.is_set():  # by who has not seen the runner
+            self._patience = runner.shutdown_seconds + LAST_SECONDS
+            self._runner = runner
+            if (
+                self._is_leaving.is_set()
+            ):  # looked at last: whoever leaves looks for the runner last
                 return
             try:
                 with (
