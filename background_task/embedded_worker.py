@@ -31,7 +31,13 @@ from django.db import Error
 
 from . import telemetry, worker_log
 from .embedded import Runner
-from .exceptions import BackgroundTaskError, DuplicateWorkerError, InvalidOptionError, brief
+from .exceptions import (
+    BackgroundTaskError,
+    DuplicateWorkerError,
+    InvalidOptionError,
+    InvalidOptionTypeError,
+    brief,
+)
 from .reloader import SERVING_CHILD, be_patient
 from .settings import SETTINGS, app_settings
 from .store import Fleet, task_database
@@ -114,6 +120,7 @@ def read_options() -> dict[str, Any]:
 
     Raises:
         InvalidOptionError: There is no such option, or its value cannot work.
+        InvalidOptionTypeError: A value is of a type that cannot work.
         ImproperlyConfigured: A backend is not ours, or runs its tasks at once.
     """
     value = app_settings.BACKGROUND_TASK_EMBEDDED_WORKER
@@ -128,8 +135,18 @@ def read_options() -> dict[str, Any]:
         )
     checked = {name: value for name, value in keywords.items() if name != "init_periodic"}
     usual = {"queues": (), "exclude_queues": (), "backend": None, "loop_delay": 1.0}
-    options_of(**{"worker_id": LABEL, **usual, **checked})
+    try:
+        options_of(**{"worker_id": LABEL, **usual, **checked})
+    except (InvalidOptionError, InvalidOptionTypeError) as error:
+        raise type(error)(_by_its_key(str(error))) from error
     return keywords
+
+
+def _by_its_key(message: str) -> str:
+    """Return a message about an argument of ``Runner`` as one about a key of the setting."""
+    name, _, rest = message.partition(" ")
+    keys = {keyword: key for key, keyword in OPTIONS.items()}
+    return f"{keys.get(name, name)} {rest}"
 
 
 class Host:
@@ -217,9 +234,8 @@ class Host:
             runner = Runner(worker_id=LABEL, **keywords)
             self._patience = runner.shutdown_seconds + LAST_SECONDS
             self._runner = runner
-            if (
-                self._is_leaving.is_set()
-            ):  # looked at last: whoever leaves looks for the runner last
+            # In this order: whoever leaves says so first, and then looks for the runner.
+            if self._is_leaving.is_set():
                 return
             try:
                 with (

@@ -11,7 +11,7 @@ import pytest
 from background_task import embedded_worker
 from background_task.checks import check_embedded_worker
 from background_task.embedded_worker import Host, Place, place_of, read_options
-from background_task.exceptions import InvalidOptionError
+from background_task.exceptions import InvalidOptionError, InvalidOptionTypeError
 from background_task.models import Task, Worker
 from background_task.payload import encode, task_hash
 from background_task.store import Fleet, get_store
@@ -87,7 +87,8 @@ def test_read_options_are_those_of_a_runner(settings):
     ("value", "error"),
     [
         ({"workers": 2}, r"'workers' is no option of it; use threads, queues, "),
-        ({"threads": 0}, r"workers 0 would run nothing"),
+        ({"threads": 0}, r"^threads 0 would run nothing"),
+        ({"sleep": -1}, r"^sleep -1"),
         ({"periodic": 1}, r"periodic 1 is no bool"),
         ({"queues": ["a"], "exclude_queues": ["b"]}, r"use one of them"),
     ],
@@ -95,6 +96,13 @@ def test_read_options_are_those_of_a_runner(settings):
 def test_options_that_cannot_work_are_refused_and_reported(settings, value, error):
     settings.BACKGROUND_TASK_EMBEDDED_WORKER = value
     with pytest.raises(InvalidOptionError, match=error):
+        read_options()
+    assert [each.id for each in check_embedded_worker()] == ["background_task.E008"]
+
+
+def test_option_of_a_type_that_cannot_work_is_refused_and_reported(settings):
+    settings.BACKGROUND_TASK_EMBEDDED_WORKER = {"threads": "x"}
+    with pytest.raises(InvalidOptionTypeError, match=r"^threads 'x' is of type str"):
         read_options()
     assert [each.id for each in check_embedded_worker()] == ["background_task.E008"]
 
